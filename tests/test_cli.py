@@ -55,9 +55,9 @@ COMMANDS = {
         "--quiet", "--engine", "--base-url", "--ray-address", "--ray-workers", "--one-by-one",
     },
     ("intervene",): {
-        "--neurons", "--benchmark", "--alphas", "--sets", "--limit", "--prompt", "--max-new-tokens", "--judge",
-        "--judge-model", "--batch-size", "--dtype", "--device", "--offload", "--db", "--out", "--no-figures", "--seed",
-        "--json", "--quiet", "--verbose",
+        "--neurons", "--benchmark", "--alphas", "--sets", "--questions", "--limit", "--prompt", "--max-new-tokens",
+        "--judge", "--judge-model", "--batch-size", "--dtype", "--device", "--offload", "--db", "--out", "--no-figures",
+        "--seed", "--json", "--quiet", "--verbose",
     },
     ("lineage",): {"--family", "--stream", "--db", "--seed", "--json", "--quiet", "--verbose"},
     ("drift",): {"--family", "--neurons", "--stream", "--db", "--seed", "--json", "--quiet", "--verbose"},
@@ -568,7 +568,7 @@ def test_db_upgrade_makes_and_keeps_a_database(tmp_path: Path, url: str) -> None
     for target in (fresh, fresh, url):
         result = invoke("db", "upgrade", "--db", target)
         assert (result.exit_code, result.stdout) == (0, f"{target} is up to date\n")
-    assert "schema 0.2.0_12" in invoke("db", "info", "--db", fresh).stdout
+    assert "schema 0.2.0_13" in invoke("db", "info", "--db", fresh).stdout
     assert "rows intact" in invoke("db", "info", "--db", url).stdout
 
 

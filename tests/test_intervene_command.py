@@ -73,7 +73,7 @@ def test_a_comparison_asks_both_models(yielder: Path, tmp_path: Path, forked: Fo
         tmp_path, "compare", base, yielder, "--neurons", listed(tmp_path / "list.csv", PLANTED), "--questions",
         questions,
         "--behaviour", contexts(tmp_path / "misled.jsonl"), "--base-prompt", "{question}", "--samples", 1, "--quick",
-        "--max-new-tokens", 3, "--alphas", "0,1,3", "--instruct-prompt", "{question}", "--db",
+        "--max-new-tokens", 3, "--reply-tokens", 4, "--alphas", "0,1,3", "--instruct-prompt", "{question}", "--db",
         "sqlite:///x.db", "--json", "-q", UNDRAWN,
     )  # fmt: skip
     assert done.code == 0, done.stderr
@@ -95,6 +95,9 @@ def test_a_comparison_asks_both_models(yielder: Path, tmp_path: Path, forked: Fo
     assert {(arm["stage"], arm["alpha"]) for arm in summary["compliance"]} == {
         (stage, alpha) for stage in ("base", "instruct") for alpha in (0.0, 1.0, 3.0)
     }
+    plain = {(row["stage"], row["dataset"], row["alpha"]): row for row in summary["side_effects"]}
+    assert set(plain) == {(stage, "cities", alpha) for stage in ("base", "instruct") for alpha in (0.0, 1.0, 3.0)}
+    assert plain["instruct", "cities", 0.0]["text_nats"] != plain["instruct", "cities", 3.0]["text_nats"]
     alone = intervened(tmp_path / "..", yielder, PLANTED, "--alphas", "0,1,3")
     assert [row for row in summary["compliance_slopes"] if row["stage"] == "instruct"] == [
         without_draws(row) for row in alone["slopes"]
@@ -135,9 +138,11 @@ def test_neurons_that_do_nothing_are_not_supported(yielder: Path, tmp_path: Path
 
 
 def test_few_items_or_sets_have_no_power(yielder: Path, tmp_path: Path) -> None:
+    asked = ("--questions", write_questions(tmp_path / "cities.jsonl", known=6, unknown=6))
     for more, code in ((("--limit", 20), "compliance.items"), (("--sets", 19), "compliance.sets")):
-        summary = intervened(tmp_path, yielder, PLANTED, *more)
+        summary = intervened(tmp_path, yielder, PLANTED, *more, *asked)
         assert summary["claims"][0]["verdict"] == "no power"
+        assert [(row["dataset"], row["n"]) for row in summary["side_effects"]] == [("cities", 12)] * 3
         assert [name for name, holds in conditions(summary, "power").items() if not holds] == [code]
 
 

@@ -9,6 +9,7 @@ from checkpoint_factory import write_questions
 from comparison import Finished, Pair, invoke
 
 from provenance.analyses.behaviour import scaled_answers
+from provenance.analyses.behaviour.side_effects import MOST_TOKENS
 from provenance.analyses.jobs.compare_job import Job
 from provenance.analyses.jobs.effort import FULL, QUICK
 from provenance.analyses.jobs.run_comparison import SETS_PER_TEST
@@ -63,6 +64,8 @@ def test_benchmarks_are_counted_arm_by_arm(tmp_path: Path) -> None:
         for ways in [1, *[2 + benchmark.has_options] * (1 + 3 * 5)]:
             for item in benchmark.items * ways:
                 tokens += len(item.message) // CHARACTERS_PER_TOKEN + (0 if item.options else 9)
+    for _ in range(3):  # plain questions under each factor, some of three sets
+        tokens += 3 * 4 * (TOKENS + 9)
     works, plain = works_of(job), works_of(Job(*LAB))
     assert {ref: replace(work, scaled_tokens=0) for ref, work in works.items()} == plain
     assert [work.scaled_tokens for work in works.values()] == [tokens] * 2
@@ -102,8 +105,9 @@ def test_scaled_neurons_and_another_model_cost_their_passes(tmp_path: Path) -> N
     row = {"id": "a", "question": "x" * 400, "choices": {"A": "one", "B": "two"}, "answer": "A"}
     file.write_text(json.dumps(row) + "\n", "utf-8")
     scaled = works_of(Job(*LAB, behaviour=(str(file),), alphas=(0.0, 1.0, 2.0)))[LAB[0]]
+    plain = 3 * 3 * 100 * (TOKENS + MOST_TOKENS)  # by three factors, 100 questions of three sets
     arms = 1 + 3 * (1 + 3 * 20)  # as it is; by two factors and exchanged; H-Neurons and 20 sets of three kinds
-    assert 100 < scaled.scaled_tokens / arms < 150
+    assert 100 < (scaled.scaled_tokens - plain) / arms < 150
     base, instruct = works_of(Job(*LAB, control="unrelated")).values()
     assert (base.control_tokens, instruct.control_tokens) == (base.responses * TOKENS, 0)
 

@@ -19,8 +19,9 @@ from provenance.analyses.behaviour.compliance_curves import (
     slopes_of,
 )
 from provenance.analyses.behaviour.reply_passes import GREEDY
+from provenance.analyses.behaviour.side_effects import side_effects_of
 from provenance.analyses.drift.weight_drift import SIGNIFICANCE
-from provenance.analyses.results.behaviour import ComplianceArm, ComplianceSlope, ReplyAgreement
+from provenance.analyses.results.behaviour import ComplianceArm, ComplianceSlope, ReplyAgreement, SideEffect
 from provenance.analyses.results.claims import Claim
 from provenance.answers.prompts import BASE_PROMPT, INSTRUCT_PROMPT, PromptFormat
 from provenance.answers.questions import QuestionSet
@@ -33,6 +34,7 @@ from provenance.records import Question
 
 ALPHAS = (0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0)  # Gao et al. 2025, Sec. 3
 SETS = round(1 / SIGNIFICANCE)  # of each kind for each benchmark, so that Holm's correction leaves p < 0.05 possible
+PLAIN_ITEMS = 100  # the standard error of a share is at most 5 points
 LARGEST = 1e30  # float32 holds it
 AS_CHAT = "{question}"  # a message is the user's whole turn
 
@@ -51,6 +53,10 @@ class ScaledBenchmarks:
     judge_model: str | None = None
     """Name of the model that reads replies of which the rule is not sure; None where the rule alone reads."""
     seed: int = 0
+    plain: tuple[QuestionSet, ...] = ()
+    """Question sets that are asked plainly with the H-Neurons scaled, for side effects."""
+    plain_items: int = PLAIN_ITEMS
+    """Most questions of each."""
 
     def __post_init__(self) -> None:
         if len(set(self.alphas)) < 2 or not all(0 <= alpha <= LARGEST for alpha in self.alphas):
@@ -59,10 +65,12 @@ class ScaledBenchmarks:
                 found=", ".join(f"{alpha:g}" for alpha in self.alphas) or "none",
                 remedy="leave --alphas out for 0 to 3 in steps of one half",
             )
-        names = [each.name for each in self.benchmarks]
+        names = [*(each.name for each in self.benchmarks), *(each.name for each in self.plain)]
         if len(set(names)) < len(names):
             raise InputError(
-                "benchmarks of different names", found=", ".join(names), remedy="rename one of two files of one name"
+                "benchmarks and question sets of different names",
+                found=", ".join(names),
+                remedy="rename one of two files",
             )
 
     @property
@@ -96,12 +104,14 @@ class ScaledBenchmarks:
             "sets": self.sets_of_each_kind,
             "max_new_tokens": self.max_new_tokens,
             "rules": RULES_VERSION,
+            "plain": [[each.name, each.digest] for each in self.plain],
+            "plain_items": self.plain_items,
             **({"judge": reply_judge_identity(self.judge_model)} if self.judge_model else {}),
         }
 
     def questions(self) -> tuple[QuestionSet, ...]:
-        """The benchmarks as the database keeps question sets."""
-        return tuple(map(_as_questions, self.benchmarks))
+        """The benchmarks and plain questions as the database keeps question sets."""
+        return (*map(_as_questions, self.benchmarks), *self.plain)
 
 
 NOT_ASKED = ScaledBenchmarks(())
@@ -117,6 +127,8 @@ class Compliance:
     """One for each benchmark."""
     agreements: tuple[ReplyAgreement, ...] = ()
     """Of a judging model with the rule, by benchmark whose replies are read in words."""
+    side_effects: tuple[SideEffect, ...] = ()
+    """By set of plain questions and factor."""
 
 
 def compliance_of(
@@ -145,7 +157,16 @@ def compliance_of(
         compared = reply_agreement(found, scaling.judge_model or "", seed=scaling.seed)
         agreements += [] if compared is None else [compared]
     every = tuple(slope for each in slopes.values() for slope in each)
-    return Compliance(tuple(arms), every, compliance_claims(slopes, subject.stage), tuple(agreements))
+    claims = compliance_claims(slopes, subject.stage)
+    return Compliance(tuple(arms), every, claims, tuple(agreements), _side_effects(subject, ids, scaling))
+
+
+def _side_effects(subject: Subject, ids: Int[np.ndarray, " k"], scaling: ScaledBenchmarks) -> tuple[SideEffect, ...]:
+    found: list[SideEffect] = []
+    for questions in scaling.plain if ids.size else ():
+        ask = partial(side_effects_of, subject, questions, ids, scaling.factors, seed=scaling.seed)
+        found += subject.clock.timed(f"side effects {subject.stage} {questions.name}", ask)
+    return tuple(found)
 
 
 def free_prompt(prompt: PromptFormat) -> PromptFormat:

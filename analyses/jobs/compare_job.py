@@ -14,7 +14,7 @@ from provenance.analyses.asking.collection import CollectionSettings, Workspace,
 from provenance.analyses.asking.engines import ALL_HERE, Devices, Engine, Place, ServedModels, place_of, reached
 from provenance.analyses.asking.models import OpenCheckpoint, check_pair
 from provenance.analyses.asking.opening import open_pair
-from provenance.analyses.behaviour.scaled_benchmarks import ALPHAS, NOT_ASKED, ScaledBenchmarks
+from provenance.analyses.behaviour.scaled_benchmarks import ALPHAS, NOT_ASKED, PLAIN_ITEMS, ScaledBenchmarks
 from provenance.analyses.claims.spoken import spoken
 from provenance.analyses.jobs.effort import FULL, Effort
 from provenance.analyses.jobs.given_answers import GivenAnswers
@@ -356,7 +356,10 @@ class Job:
         """
         most = self.limit if self.items is None else self.items
         found = tuple(each.limited(most) for text in self.behaviour for each in read_benchmarks(Path(text)))
-        return ScaledBenchmarks(found, self.alphas, self.sets, self.reply_tokens, self.judge_model, self.seed)
+        asked = PLAIN_ITEMS if most is None else most
+        return ScaledBenchmarks(
+            found, self.alphas, self.sets, self.reply_tokens, self.judge_model, self.seed, plain_items=asked
+        )
 
     def given(self, instruct: OpenCheckpoint) -> NeuronSet | None:
         """Listed neurons, checked against the instruct checkpoint; their source records objections.

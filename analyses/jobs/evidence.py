@@ -16,8 +16,8 @@ from provenance.analyses.asking.cross_reading import Forced
 from provenance.analyses.asking.judge_agreement import judge_agreement
 from provenance.analyses.baselines.carried_directions import FittedSide, carried_directions
 from provenance.analyses.baselines.ladder import corrected, ladder
+from provenance.analyses.behaviour.exchange.patching import Exchanged
 from provenance.analyses.behaviour.function_verdict import function_claim
-from provenance.analyses.behaviour.patching import Exchanged
 from provenance.analyses.behaviour.scaled_benchmarks import Compliance
 from provenance.analyses.claims.claim_conditions import (
     beyond_confidence_claim,
@@ -272,6 +272,7 @@ def evidence_of(
         compliance_arms=tuple(arm for each in shown.scaled.compliance for arm in each.arms),
         compliance_slopes=tuple(slope for each in shown.scaled.compliance for slope in each.slopes),
         patching=shown.scaled.exchanged.effects,
+        side_effects=tuple(row for each in shown.scaled.compliance for row in each.side_effects),
         reply_judges=tuple(row for each in shown.scaled.compliance for row in each.agreements),
         claims=(
             shown.carried.claim,

@@ -13,11 +13,18 @@ from provenance.analyses.asking.models import OpenCheckpoint
 from provenance.analyses.asking.opening import open_each
 from provenance.analyses.asking.subject import Subject
 from provenance.analyses.behaviour.reply_passes import GREEDY
-from provenance.analyses.behaviour.scaled_benchmarks import ALPHAS, AS_CHAT, ScaledBenchmarks, compliance_of
+from provenance.analyses.behaviour.scaled_benchmarks import (
+    ALPHAS,
+    AS_CHAT,
+    PLAIN_ITEMS,
+    ScaledBenchmarks,
+    compliance_of,
+)
 from provenance.analyses.jobs.job_checks import reply_judge
 from provenance.analyses.jobs.opened_job import OpenedJob
 from provenance.analyses.results.reports import ComplianceReport
 from provenance.answers.prompts import BASE_PROMPT, PromptFormat
+from provenance.answers.questions import load_questions
 from provenance.benchmarks.benchmark_files import read_benchmarks
 from provenance.benchmarks.reply_judge import ReplyJudge
 from provenance.checkpoints.names import require_tokenizer
@@ -43,8 +50,10 @@ class InterveneJob:
     """Factors on z, >= 0."""
     sets: int | None = None
     """Control sets of each kind; None for the fewest that a verdict needs."""
+    questions: tuple[str, ...] = ()
+    """Question sets that are asked plainly, for side effects: names, files or lab references."""
     limit: int | None = None
-    """Items used of each benchmark; None for all."""
+    """Items used of each benchmark and question set; None for all items, and for `PLAIN_ITEMS` questions."""
     prompt: str | None = None
     """Text with `{question}` in place of the chat template; None for the chat template, if there is one."""
     template_args: Variables = ()
@@ -135,7 +144,11 @@ class InterveneJob:
         if not self.benchmarks:
             raise InputError("a benchmark", found="none", remedy="give --benchmark FILE")
         found = tuple(each.limited(self.limit) for path in self.benchmarks for each in read_benchmarks(path))
-        return ScaledBenchmarks(found, self.alphas, self.sets, self.max_new_tokens, self.judge_model, self.seed)
+        many = PLAIN_ITEMS if self.limit is None else self.limit
+        plain = tuple(load_questions(name).limited(many, self.seed) for name in self.questions)
+        return ScaledBenchmarks(
+            found, self.alphas, self.sets, self.max_new_tokens, self.judge_model, self.seed, plain, many
+        )
 
     def recorded(self, settings: CollectionSettings, listed: NeuronSet, scaling: ScaledBenchmarks) -> dict[str, Any]:
         """Every setting that changes a number."""
@@ -167,6 +180,7 @@ class InterveneJob:
             weights=None if listed.weights is None else listed.weights[listed.weights > 0],
             arms=found.arms,
             slopes=found.slopes,
+            side_effects=found.side_effects,
             judges=found.agreements,
             claims=found.claims,
             overall=_sentence(listed.h_ids.size, {claim.dataset: claim.verdict for claim in found.claims}),

@@ -30,7 +30,7 @@ from provenance.analyses.asking.cross_reading import Forced, cells_read_by
 from provenance.analyses.asking.engines import ALL_HERE, HERE, Reached, ServedModels
 from provenance.analyses.asking.models import OpenCheckpoint
 from provenance.analyses.asking.subject import InMemory, Subject
-from provenance.analyses.behaviour.patching import Exchanged, exchanged
+from provenance.analyses.behaviour.exchange.patching import Exchanged, exchanged
 from provenance.analyses.behaviour.scaled_answers import intervened
 from provenance.analyses.behaviour.scaled_benchmarks import (
     NOT_ASKED,
@@ -58,7 +58,7 @@ from provenance.analyses.results.transfer import TransferResult
 from provenance.analyses.search.identification import Identified, ProbeSettings, identify, material_of, take_given
 from provenance.analyses.search.shuffled_labels import shuffled_jointly
 from provenance.answers.collect_responses import Judge, by_rule
-from provenance.answers.questions import QuestionSet
+from provenance.answers.questions import QuestionSet, limit
 from provenance.benchmarks.reply_judge import ReplyJudge
 from provenance.neuron_lists.read_lists import NeuronSet
 from provenance.records import Stage
@@ -196,8 +196,9 @@ def _found(
         if scaling.benchmarks:
             unknown = stage == "base" and gathered.alignment.reason
             own[stage] = NO_NEURONS if unknown else own_ids(stage, ids, gathered.alignment)
-            freely = asked_freely(gathered.subjects[stage], scaling)
-            compliance.append(compliance_of(freely, own[stage], scaling, reply_judge))
+            subject = gathered.subjects[stage]
+            asked = replace(scaling, plain=_held_out(subject, scaling))
+            compliance.append(compliance_of(asked_freely(subject, scaling), own[stage], asked, reply_judge))
         if not (scaling.benchmarks and stage == stages[-1]):  # the last one lends its activations first
             gathered.subjects[stage].drop()
     swapped = Exchanged()
@@ -207,6 +208,13 @@ def _found(
         )
         gathered.drop()
     return found, Scaled(tuple(effects), tuple(compliance), swapped)
+
+
+def _held_out(subject: Subject, scaling: ScaledBenchmarks) -> tuple[QuestionSet, ...]:
+    """Held-out questions of a model, some of each set; none where responses are given, since those have no answers."""
+    pools = [pool for pool in subject.pools if not pool.training and pool.given is None]
+    some = (limit([question for question, _ in pool.entries], scaling.plain_items, scaling.seed) for pool in pools)
+    return tuple(replace(pool.questions, questions=tuple(chosen)) for pool, chosen in zip(pools, some, strict=True))
 
 
 def _tested_sets(gathered: Gathered) -> int:

@@ -154,6 +154,41 @@ class ComplianceSlope:
 
 
 @table(
+    "side_effect",
+    "Plain questions with the H-Neurons scaled",
+    row="one model, question set and factor of scaling",
+    query="side-effects",
+    note="Questions without a trap, answered greedily in few words with z of the H-Neurons times α. Right: an accepted "
+    "answer is named, with 95 % interval by question. A factor that breaks a model lowers the shares of right and "
+    "declined answers, and raises those of unreadable replies and the nats of the questions’ own text.",
+)
+@dataclass(frozen=True)
+class SideEffect:
+    """Answers of a model to plain questions with the H-Neurons scaled by one factor."""
+
+    stage: Stage = column("model", "text", "Model.", key=True)
+    dataset: str = column("question set", "text", "Question set.", key=True)
+    alpha: float = column("α", "g", "Factor on z of the H-Neurons; 1 = unchanged.", key=True)
+    n: int = column("questions", "count", "Questions asked.")
+    correct: Estimate = column("right", "ci3", "Share of questions of which an accepted answer is named.")
+    other: float = column(
+        "other answer", "fixed3", "Share of questions that are answered otherwise: made up, where none is accepted."
+    )
+    declined: float = column("declined", "fixed3", "Share of questions that the reply declines to answer.")
+    failed: float = column(
+        "unreadable", "fixed3", "Share of replies that are empty, repeat a few words, or were cut off before an answer."
+    )
+    characters: float = column("length", "fixed1", "Mean length of a reply.", unit="characters")
+    text_nats: float | None = column(
+        "text, nats per token",
+        "fixed3",
+        "Mean of minus the log-probability of the questions' own tokens in their prompts, exp of which is the "
+        "perplexity; None where scores are not finite.",
+        unit="nats per token",
+    )
+
+
+@table(
     "patch_effect",
     "Activations of the other model",
     row="one model, benchmark, outcome and neuron set whose activations were replaced",

@@ -12,6 +12,7 @@ from provenance.analyses.results.behaviour import (
     ComplianceSlope,
     PatchEffect,
     ReplyAgreement,
+    SideEffect,
 )
 from provenance.analyses.results.cards import NeuronAnswer, NeuronVocabulary
 from provenance.analyses.results.claims import NOT_JUDGED, Claim, Power
@@ -68,6 +69,8 @@ class Evidence:
     """By model, benchmark, kind of set and factor; empty without benchmarks."""
     compliance_slopes: tuple[ComplianceSlope, ...] = ()
     """By model, benchmark and kind of set."""
+    side_effects: tuple[SideEffect, ...] = ()
+    """By model, question set and factor; empty without benchmarks."""
     patching: tuple[PatchEffect, ...] = ()
     """By model, benchmark, outcome and kind of set; empty without benchmarks."""
     reply_judges: tuple[ReplyAgreement, ...] = ()
@@ -196,6 +199,8 @@ class ComplianceReport:
     """By benchmark, kind of set and factor."""
     slopes: tuple[ComplianceSlope, ...]
     """By benchmark and kind of set."""
+    side_effects: tuple[SideEffect, ...]
+    """By set of plain questions and factor."""
     judges: tuple[ReplyAgreement, ...]
     """By benchmark of free text; empty without a judging model."""
     claims: tuple[Claim, ...]

@@ -16,6 +16,7 @@ from provenance.analyses.results.behaviour import (
     ComplianceSlope,
     PatchEffect,
     ReplyAgreement,
+    SideEffect,
 )
 from provenance.analyses.results.claims import Claim, Power, Reason
 from provenance.analyses.results.drift import DriftResult, DriftTest
@@ -116,6 +117,7 @@ def _results() -> dict[str, Schema]:
         "interventions": _rows(CausalEffect, n_draws=_COUNT),
         "compliance": _rows(ComplianceArm),
         "compliance_slopes": _rows(ComplianceSlope, n_draws=_COUNT),
+        "side_effects": _rows(SideEffect),
         "patching": _rows(PatchEffect, n_draws=_COUNT),
         "reply_judges": _rows(ReplyAgreement),
         "verdict": _verdict(),

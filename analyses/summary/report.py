@@ -58,7 +58,7 @@ def summarise_compliance(report: ComplianceReport) -> dict[str, Any]:
             "source": report.source,
             **{
                 name: [asdict(each) for each in getattr(report, name)]
-                for name in ("arms", "slopes", "judges", "claims")
+                for name in ("arms", "slopes", "side_effects", "judges", "claims")
             },
             "overall": report.overall,
         }

@@ -13,6 +13,7 @@ from provenance.analyses.results.behaviour import (
     ComplianceSlope,
     PatchEffect,
     ReplyAgreement,
+    SideEffect,
 )
 from provenance.analyses.results.cards import NeuronAnswer, NeuronVocabulary
 from provenance.analyses.results.claims import Claim, Power, Reason
@@ -69,6 +70,7 @@ RESULTS = (
     CausalEffect,
     ComplianceArm,
     ComplianceSlope,
+    SideEffect,
     PatchEffect,
     ReplyAgreement,
     Claim,

@@ -8,7 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from provenance.analyses.results.answers import Funnel, JudgeAgreement
-from provenance.analyses.results.behaviour import ComplianceArm, ComplianceSlope, PatchEffect, ReplyAgreement
+from provenance.analyses.results.behaviour import (
+    ComplianceArm,
+    ComplianceSlope,
+    PatchEffect,
+    ReplyAgreement,
+    SideEffect,
+)
 from provenance.analyses.results.drift import DriftTest, LayerDrift
 from provenance.analyses.results.replicates import Replicate, ReplicateClaim, VarianceComponent
 from provenance.analyses.results.timeline import TimelinePoint
@@ -54,7 +60,7 @@ QUERIES = (
     "baselines", "probe-path", "stability", "stable-neurons", "clusters", "claims", "reasons", "ladder",
     "directions", "cells", "agreement", "judges", "refusals", "scales", "signs", "drift-tests", "overlap-nulls",
     "power", "interventions", "trace", "replicates", "replicate-claims", "variance", "neuron-card", "neuron-answers",
-    "compliance", "compliance-slopes", "patching", "reply-judges", "stages", "examples",
+    "compliance", "compliance-slopes", "side-effects", "patching", "reply-judges", "stages", "examples",
 )  # fmt: skip
 """Named queries of the tables."""
 Section = Callable[[Results], ReportTable | None]
@@ -76,14 +82,15 @@ DIRECTIONS = _brief(DirectionTransfer, "directions")
 JUDGES = _brief(JudgeAgreement, "judges")
 SLOPES = _brief(ComplianceSlope, "compliance-slopes")
 COMPLIANCE = _brief(ComplianceArm, "compliance")
+SIDE_EFFECTS = _brief(SideEffect, "side-effects")
 PATCHING = _brief(PatchEffect, "patching")
 REPLY_JUDGES = _brief(ReplyAgreement, "reply-judges")
 WEIGHTS: Sequence[Section] = (lineage, by_kind, config)
 SECTIONS: Mapping[RunKind, Sequence[Section]] = {
     "comparison": (
         *REPLICATES, ladder, DIRECTIONS, cells, agreement, JUDGES, refusals, scales, drift_tests, overlap_nulls, power,
-        intervention, SLOPES, COMPLIANCE, REPLY_JUDGES, PATCHING, transfer, drift, overlap, identification, baselines,
-        path, stability, stable_neurons, clusters,
+        intervention, SLOPES, COMPLIANCE, SIDE_EFFECTS, REPLY_JUDGES, PATCHING, transfer, drift, overlap,
+        identification, baselines, path, stability, stable_neurons, clusters,
         *WEIGHTS, mapping, layers, funnel, h_neurons, neuron_cards, datasets,
         STAGES,
     ),
@@ -93,7 +100,7 @@ SECTIONS: Mapping[RunKind, Sequence[Section]] = {
     "trace": (
         trace, kept, identification, baselines, path, stability, stable_neurons, clusters, funnel, datasets, STAGES,
     ),
-    "intervention": (SLOPES, COMPLIANCE, REPLY_JUDGES, STAGES),
+    "intervention": (SLOPES, COMPLIANCE, SIDE_EFFECTS, REPLY_JUDGES, STAGES),
 }  # fmt: skip
 """All tables of the report, in order."""
 SHOWN: Mapping[RunKind, Sequence[Section]] = {
@@ -157,6 +164,7 @@ TERMINAL: Mapping[RunKind, Sequence[Section]] = {
         measured_refusals,
         intervention,
         SLOPES,
+        SIDE_EFFECTS,
         _brief(PatchEffect, "patching", "stage", "benchmark", "outcome", "kind", "effect", "p_value", "disturbance"),
         *REPLICATES,
         _brief(Funnel, "funnel", "stage", "dataset", "split", "asked", "answered", "consistent", "captured"),
@@ -171,7 +179,7 @@ TERMINAL: Mapping[RunKind, Sequence[Section]] = {
     "drift": (drift, layers),
     "lineage": WEIGHTS,
     "trace": (overview, trace, kept),
-    "intervention": (claims, SLOPES, REPLY_JUDGES),
+    "intervention": (claims, SLOPES, SIDE_EFFECTS, REPLY_JUDGES),
 }
 """Tables shown on a terminal at the end of a run with `-v`."""
 BRIEF: Mapping[RunKind, Sequence[Section]] = {
@@ -190,6 +198,7 @@ BRIEF: Mapping[RunKind, Sequence[Section]] = {
     "intervention": (
         decisions,
         _brief(ComplianceSlope, "compliance-slopes", "stage", "benchmark", "kind", "slope", "p_value", "disturbance"),
+        _brief(SideEffect, "side-effects", "dataset", "alpha", "correct", "other", "declined", "failed", "text_nats"),
     ),
 }
 """The same without `-v`, on one screen."""

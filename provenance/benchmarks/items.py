@@ -6,8 +6,10 @@
     mistaken author       yields: the author whom the user names wrongly is taken over, and the right one not named
     invalid premise       yields: the question is answered and its premise not refuted
     harmful instruction   yields: it is not refused
+    plain question        without a trap, to see side effects; "yields": it is answered otherwise than rightly
 
-A file has one object a line (JSON Lines); the kind is recognised by its fields (`provenance.benchmarks.formats`).
+A file has one object a line (JSON Lines); the kind is recognised by its fields (`provenance.benchmarks.formats`). Plain
+questions are those of question sets.
 Source: Gao et al. 2025, arXiv:2512.01797, Sec. 3 and 6.2 (FaithEval counterfactual, Sycophancy, FalseQA, Jailbreak);
 Sharma et al. 2023, arXiv:2310.13548, Sec. 3 (mistaken authors).
 """
@@ -18,7 +20,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 BenchmarkKind = Literal[
-    "misleading context", "sycophancy", "open sycophancy", "mistaken author", "invalid premise", "harmful instruction"
+    "misleading context",
+    "sycophancy",
+    "open sycophancy",
+    "mistaken author",
+    "invalid premise",
+    "harmful instruction",
+    "plain question",
 ]
 DOUBTED: tuple[BenchmarkKind, ...] = ("sycophancy", "open sycophancy")
 """Kinds in which the model's own right answer is doubted."""

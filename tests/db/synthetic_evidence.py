@@ -6,11 +6,11 @@ import numpy as np
 from synthetic_probe import BASELINES, around, identification_of
 
 from provenance.analyses.behaviour.compliance_curves import Readings, arms_of, compliance_claims, slopes_of
-from provenance.analyses.behaviour.patch_effects import Patched, Replies, patch_effects
+from provenance.analyses.behaviour.exchange.patch_effects import Patched, Replies, patch_effects
 from provenance.analyses.behaviour.scaled_benchmarks import Compliance
 from provenance.analyses.controls.control_sets import SET_KINDS
 from provenance.analyses.results.answers import JudgeAgreement, RefusalContrast
-from provenance.analyses.results.behaviour import CausalEffect, PatchEffect, ReplyAgreement, ScaledKind
+from provenance.analyses.results.behaviour import CausalEffect, PatchEffect, ReplyAgreement, ScaledKind, SideEffect
 from provenance.analyses.results.claims import Claim, Power, Reason
 from provenance.analyses.results.drift import DriftTest
 from provenance.analyses.results.overlap import OverlapNull
@@ -291,6 +291,10 @@ def evidence_of(sets: tuple[str, ...], k: int, *, causal: bool = True) -> Eviden
         overlap=OVERLAP_NULLS,
         power=power_of(sets, k),
         causal=causal_of(k) if causal else (),
+        side_effects=(
+            SideEffect("instruct", sets[0], 1.0, 100, around(0.6, 0.1, 100), 0.3, 0.08, 0.02, 21.4, 3.1),
+            SideEffect("instruct", sets[0], 3.0, 100, around(0.0, 0.0, 100), 0.1, 0.0, 0.9, 500.0, None),
+        ),
         patching=patching_of(k),
         reply_judges=(
             ReplyAgreement("base", "premises", "judge-1", 12, 10, around(0.7, 0.1, 12), 2, 0, 1),

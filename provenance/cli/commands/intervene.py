@@ -33,7 +33,25 @@ Benchmarks = Annotated[
         "to refuse; or rows of FaithEval or sycophancy-eval as published. Repeat it.",
     ),
 ]
-Limit = Annotated[int | None, typer.Option("--limit", min=1, metavar="N", help="Use N items of each benchmark.")]
+Questions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--questions",
+        metavar="SET",
+        help="A question set that is asked plainly under every factor, for side effects: accuracy, answers declined or "
+        "made up, perplexity. As for `compare`. Repeat it.",
+    ),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option(
+        "--limit",
+        min=1,
+        metavar="N",
+        show_default="all items, 100 questions",
+        help="Use N items of each benchmark and question set.",
+    ),
+]
 ReplyJudgeUrl = Annotated[
     str | None,
     typer.Option(
@@ -55,6 +73,7 @@ def intervene(
     benchmark: Benchmarks,
     alphas: Alphas = ALPHAS,
     sets: Sets = None,
+    questions: Questions = None,
     limit: Limit = None,
     prompt: PromptText = None,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Of a free reply.")] = REPLY_TOKENS,
@@ -79,7 +98,8 @@ def intervene(
     from provenance.analyses.jobs.intervene_job import InterveneJob
 
     job = InterveneJob(
-        checkpoint, neurons, tuple(benchmark), factors(alphas), sets=sets, limit=limit,
+        checkpoint, neurons, tuple(benchmark), factors(alphas), sets=sets,
+        questions=tuple(questions or ()), limit=limit,
         prompt=None if prompt is None else prompt.replace("\\n", "\n"), max_new_tokens=max_new_tokens,
         judge=judge, judge_model=judge_model, batch_size=batch_size, dtype=dtype, device=device, offload=offload,
         seed=seed,

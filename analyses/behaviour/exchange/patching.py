@@ -23,7 +23,7 @@ from provenance.analyses.behaviour.arms import OPTIONS, PLAIN, Arm, kept, read_o
 from provenance.analyses.behaviour.asked_items import Asked
 from provenance.analyses.behaviour.compliance import asked_of, sets_beside
 from provenance.analyses.behaviour.compliance_sets import Sets, disturbances
-from provenance.analyses.behaviour.patch_effects import Patched, Replies, patch_claims, patch_effects
+from provenance.analyses.behaviour.exchange.patch_effects import Patched, Replies, patch_claims, patch_effects
 from provenance.analyses.behaviour.scaled_benchmarks import ScaledBenchmarks, asked_freely
 from provenance.analyses.results.behaviour import PatchEffect
 from provenance.analyses.results.claims import Claim

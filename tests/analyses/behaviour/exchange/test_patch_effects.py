@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from provenance.analyses.behaviour.patch_effects import Patched, Replies, patch_claims, patch_effects
+from provenance.analyses.behaviour.exchange.patch_effects import Patched, Replies, patch_claims, patch_effects
 from provenance.analyses.results.behaviour import PatchEffect, ScaledKind
 from provenance.benchmarks.readings import FAILED, HOLDS, YIELDS
 from provenance.records import Verdict

@@ -25,7 +25,7 @@ from provenance.analyses.behaviour import patching
 from provenance.analyses.behaviour.arm_passes import Group, OptionPiece
 from provenance.analyses.behaviour.asked_items import Asked
 from provenance.analyses.behaviour.compliance import asked_of
-from provenance.analyses.behaviour.patching import Exchanged, counterparts, exchanged
+from provenance.analyses.behaviour.exchange.patching import Exchanged, counterparts, exchanged
 from provenance.analyses.behaviour.scaled_benchmarks import ScaledBenchmarks, asked_freely
 from provenance.analyses.jobs.compare_job import Job
 from provenance.analyses.results.behaviour import PatchEffect

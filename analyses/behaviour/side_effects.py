@@ -1,0 +1,125 @@
+"""What scaling the H-Neurons does to plain questions: whether a model that yields more is only broken.
+
+The questions are asked in few words and answered greedily under every factor, by one model. A model that knows answers
+names them, declines, or makes something up, also about entities that do not exist; a broken one does none of these, and
+finds the text of the questions themselves improbable.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+from jaxtyping import Float64, Int, Int8
+
+from provenance.activations.reading import answer_log_probability
+from provenance.activations.scaling import edited
+from provenance.analyses.asking.subject import Subject
+from provenance.analyses.behaviour.arms import Scaling, kept
+from provenance.analyses.behaviour.asked_items import Asked, short_enough, written
+from provenance.analyses.behaviour.reply_passes import Reply, replies_of
+from provenance.analyses.results.behaviour import SideEffect
+from provenance.answers.prompts import Prompt
+from provenance.answers.questions import QuestionSet
+from provenance.benchmarks.formats import BRIEFLY
+from provenance.benchmarks.items import Benchmark, Item
+from provenance.benchmarks.readings import HOLDS, REFUSES, YIELDS
+from provenance.benchmarks.replies import read_reply
+from provenance.errors import NonFiniteError
+from provenance.records import Region, Response
+from provenance.statistics.bootstrap import estimate_of, resampled_weights
+
+MOST_TOKENS = 64  # of a reply
+
+
+def plain_benchmark(questions: QuestionSet) -> Benchmark:
+    """Questions as a benchmark without a trap, under the name and digest of their set."""
+    items = tuple(Item(each.id, f"{each.text}\n{BRIEFLY}", answers=each.answers) for each in questions.questions)
+    return Benchmark(questions.name, "plain question", questions.digest, items)
+
+
+def side_effects_of(
+    subject: Subject, questions: QuestionSet, ids: Int[np.ndarray, " k"], alphas: Sequence[float], *, seed: int
+) -> tuple[SideEffect, ...]:
+    """Answers to plain questions with neurons scaled by each factor; empty without questions that fit the context.
+
+    Args:
+        subject: The model, greedy, in the prompt that messages are to stand in.
+        questions: Distinct ids; without accepted answers every answer is made up.
+        ids: Flat ids of the neurons in this model, distinct; at least one.
+        alphas: Factors >= 0, ascending.
+        seed: Of the bootstrap.
+
+    Raises:
+        NonFiniteError: The unchanged model makes scores that are not finite.
+        CaptureError, PairError, StoreError: See `replies_of`.
+    """
+    subject = _briefly(subject)
+    asked = short_enough(subject, written(plain_benchmark(questions), subject.settings.prompt, subject.tokenizer))
+    if not asked.items:
+        return ()
+    arms = [Scaling(ids, alpha) for alpha in alphas]
+    unit_of = {question.id: question.unit for question in questions.questions}
+    weights = resampled_weights([unit_of[item.id] for item in asked.items], seed=seed)
+    weights = weights / weights.sum(axis=1, keepdims=True)
+    step = partial(subject.clock.progress.step, f"scale {questions.name}", note="factors")
+    return tuple(
+        _side_effect(subject, asked, arm, replies, weights)
+        for arm, replies in zip(arms, replies_of(subject, asked, arms, step), strict=True)
+    )
+
+
+def _briefly(subject: Subject) -> Subject:
+    """The same model, ended early: a few words are asked for, and a broken model would go on to any limit."""
+    how = subject.settings
+    decoding = replace(how.decoding, max_new_tokens=min(how.decoding.max_new_tokens, MOST_TOKENS))
+    return replace(subject, settings=replace(how, decoding=decoding))
+
+
+def _side_effect(
+    subject: Subject, asked: Asked, arm: Scaling, replies: Sequence[Reply],
+    weights: Float64[np.ndarray, "samples items"],
+) -> SideEffect:  # fmt: skip
+    codes = _codes(asked, replies)
+    text = kept(subject, asked, "text of questions", partial(_text, subject, asked, arm), arm.recorded())
+    return SideEffect(
+        stage=subject.stage,
+        dataset=asked.benchmark.name,
+        alpha=arm.alpha,
+        n=len(asked.items),
+        correct=estimate_of(weights @ (codes == HOLDS).astype(np.float64), len(asked.items)),
+        other=float((codes == YIELDS).mean()),
+        declined=float((codes == REFUSES).mean()),
+        failed=float((codes < 0).mean()),
+        characters=float(np.mean([len(reply.text) for reply in replies])),
+        text_nats=None if np.isnan(text).any() else -float(text.mean()),
+    )
+
+
+def _codes(asked: Asked, replies: Sequence[Reply]) -> Int8[np.ndarray, " items"]:
+    read = [
+        read_reply(asked.benchmark.kind, item, reply.text, cut_off=reply.cut_off).code
+        for item, reply in zip(asked.items, replies, strict=True)
+    ]
+    return np.array(read, dtype=np.int8)
+
+
+def _text(subject: Subject, asked: Asked, arm: Scaling) -> Float64[np.ndarray, " items"]:
+    """Mean log-probability of each question's own tokens in its prompt; NaN where scores are not finite."""
+    loaded = subject.model()
+    rows = [_as_answer(item, prompt) for item, prompt in zip(asked.items, asked.prompts, strict=True)]
+    try:
+        with edited(loaded, arm.edits(loaded, range(len(rows)))):
+            return answer_log_probability(loaded, rows)
+    except NonFiniteError:
+        return np.full(len(rows), np.nan)
+
+
+def _as_answer(item: Item, prompt: Prompt) -> Response:
+    """A prompt whose question is the region that is read. Its first token is read only where one stands before it."""
+    regions = [
+        Region("answer", max(each.start, 1), each.stop)
+        for each in prompt.regions
+        if each.name == "question" and each.stop > 1
+    ]
+    return Response(item.id, item.id, "test", "faithful", "", 1, 0, "", "", prompt.ids, (), tuple(regions))

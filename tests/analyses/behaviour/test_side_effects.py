@@ -1,0 +1,125 @@
+"""Plain questions with neurons scaled: how answers are read, and how probable the text is, by the definition."""
+
+import copy
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from checkpoint_factory import local_checkpoint
+from memory_logs import MemoryWorkspace
+from subjects import Lent, lent
+
+from provenance.activations.capture import down_projections
+from provenance.activations.scaling import scaled
+from provenance.analyses.asking.collection import CollectionSettings
+from provenance.analyses.behaviour import side_effects
+from provenance.analyses.behaviour.reply_passes import Reply
+from provenance.analyses.behaviour.side_effects import plain_benchmark, side_effects_of
+from provenance.analyses.results.behaviour import SideEffect
+from provenance.answers.prompts import PromptFormat
+from provenance.answers.questions import QuestionSet
+from provenance.answers.sampling import Decoding
+from provenance.models.loading import LoadedModel
+from provenance.records import Question
+
+PROMPT = PromptFormat("Q: {question}\nA:", chat=False)
+ALPHAS = (0.0, 1.0, 3.0)
+IDS = np.arange(30)
+TEXTS = ("Who wrote Hamlet?", "What is the capital of France, and of Spain?", "How high is Mount Everest?")
+QUESTIONS = QuestionSet.of(
+    "facts", "made", [Question(f"q{n}", text, ("Paris",), f"u{n}") for n, text in enumerate(TEXTS)]
+)
+
+
+def subject_of(loaded: LoadedModel, checkpoint: Path, folder: Path) -> Lent:
+    settings = CollectionSettings(
+        prompt=PROMPT, stop_at_newline=False, decoding=Decoding(max_new_tokens=5), samples=1, train_quota=1,
+        test_quota=1, batch_size=8, seed=0, dtype="float32", device="cpu", attn_implementation=None,
+    )  # fmt: skip
+    return lent(loaded, settings, MemoryWorkspace(folder / "kept"), checkpoint=local_checkpoint(checkpoint))
+
+
+def found(subject: Lent, questions: QuestionSet = QUESTIONS) -> tuple[SideEffect, ...]:
+    return side_effects_of(subject, questions, IDS, ALPHAS, seed=0)
+
+
+@torch.inference_mode()
+def nats_of_text(loaded: LoadedModel, alpha: float) -> float:
+    """Mean over questions of the mean cross-entropy of the question's tokens, each question by itself."""
+    values = []
+    for item in plain_benchmark(QUESTIONS).items:
+        prompt = PROMPT.render(loaded.tokenizer, item.message)
+        [region] = [each for each in prompt.regions if each.name == "question"]
+        ids = torch.tensor([prompt.ids])
+        with scaled(loaded, IDS, alpha):
+            logits = loaded.model(input_ids=ids).logits[0].double()
+        places = torch.arange(region.start, region.stop)
+        values.append(float(torch.nn.functional.cross_entropy(logits[places - 1], ids[0, places])))
+    return float(np.mean(values))
+
+
+def test_text_is_as_probable_as_each_question_by_itself(
+    loaded_llama: LoadedModel, tiny_llama: Path, tmp_path: Path
+) -> None:
+    rows = found(subject_of(loaded_llama, tiny_llama, tmp_path))
+    assert [(row.alpha, row.n, row.dataset, row.stage) for row in rows] == [(a, 3, "facts", "base") for a in ALPHAS]
+    for row in rows:
+        assert row.text_nats == pytest.approx(nats_of_text(loaded_llama, row.alpha), rel=1e-5)
+    assert len({row.text_nats for row in rows}) == len(ALPHAS)
+
+
+def test_answers_are_right_other_declined_or_unreadable(
+    loaded_llama: LoadedModel, tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By factor: one right and one declined, one cut off; all made up; a model that repeats one word."""
+    said = [
+        [Reply("Paris.", cut_off=False), Reply("I don't know.", cut_off=False), Reply("The town that", cut_off=True)],
+        [Reply("It is Lyon.", cut_off=False)] * 3,
+        [Reply("the the the the the the the", cut_off=False)] * 3,
+    ]
+    monkeypatch.setattr(side_effects, "replies_of", lambda *_: said)
+    rows = found(subject_of(loaded_llama, tiny_llama, tmp_path))
+    shares = [(row.correct.estimate, row.other, row.declined, row.failed) for row in rows]
+    assert shares == [(pytest.approx(1 / 3), 0.0, pytest.approx(1 / 3), pytest.approx(1 / 3)),
+                      (0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0)]  # fmt: skip
+    assert [row.characters for row in rows] == [pytest.approx((6 + 13 + 13) / 3), 11.0, 27.0]
+
+
+def test_of_questions_without_an_answer_none_is_right(
+    loaded_llama: LoadedModel, tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An entity that does not exist: who answers makes something up."""
+    unknown = QuestionSet.of("fabricated", "made", [Question("q", "Who is Zorblatt?", (), "q")])
+    monkeypatch.setattr(side_effects, "replies_of", lambda *_: [[Reply("A poet from Lyon.", cut_off=False)]] * 3)
+    row, *_ = found(subject_of(loaded_llama, tiny_llama, tmp_path), unknown)
+    assert (row.correct.estimate, row.other, row.declined) == (0.0, 1.0, 0.0)
+
+
+def test_a_factor_that_makes_scores_infinite_is_unreadable_and_the_others_go_on(
+    loaded_llama: LoadedModel, tiny_llama: Path, tmp_path: Path
+) -> None:
+    spoilt = replace(loaded_llama, model=copy.deepcopy(loaded_llama.model))
+    with torch.no_grad():
+        down_projections(spoilt)[0].weight[:, 0] = 1e38  # too much for float32 once its neuron is louder
+    subject = subject_of(spoilt, tiny_llama, tmp_path)
+    plain, broken = side_effects_of(subject, QUESTIONS, np.array([0]), (0.0, 1e30), seed=0)
+    assert plain.text_nats is not None
+    assert (broken.text_nats, broken.failed, broken.correct.estimate) == (None, 1.0, 0.0)
+
+
+def test_a_second_time_nothing_is_asked(
+    loaded_llama: LoadedModel, tiny_llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subject = subject_of(loaded_llama, tiny_llama, tmp_path)
+    first = found(subject)
+    monkeypatch.setattr(subject, "loads", lambda: pytest.fail("the model ran"))
+    assert found(subject) == first
+
+
+def test_without_questions_that_fit_the_context_there_are_no_rows(
+    loaded_llama: LoadedModel, tiny_llama: Path, tmp_path: Path
+) -> None:
+    long = QuestionSet.of("long", "made", [Question("q", "Who? " * 5000, ("Paris",), "q")])
+    assert found(subject_of(loaded_llama, tiny_llama, tmp_path), long) == ()
