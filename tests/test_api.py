@@ -72,6 +72,7 @@ def few_draws() -> object:
     return Effort(**FEW_DRAWS)
 
 
+@pytest.mark.costly
 def test_figures_and_report_are_those_of_the_command_line(db: str, tmp_path: Path) -> None:
     run = provenance.open(db).run()
     assert isinstance(run.figure("4b"), Figure)

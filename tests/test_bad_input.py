@@ -164,6 +164,7 @@ def test_the_traceback_of_a_library_is_there_for_debugging(pair: Pair, tmp_path:
     assert "version '2.0'" in str(result.exception.__cause__)
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize("side", ["base", "instruct"])
 @pytest.mark.parametrize(
     "change",
@@ -389,6 +390,7 @@ def test_a_file_in_the_way_of_figures_and_report_is_one_error(undisturbed: Finis
     assert (workplace / "taken").read_text() == "mine"
 
 
+@pytest.mark.costly
 def test_a_file_in_the_way_of_the_captures_keeps_the_responses(
     forked: ForkedCli, pair: Pair, undisturbed: Finished, workplace: Path
 ) -> None:
@@ -446,6 +448,7 @@ FULL = {
 SHOWN = 1500  # characters of JSON that a file of `SMALL_FILE_BYTES` holds
 
 
+@pytest.mark.costly
 def test_a_full_disk_is_one_clear_error_wherever_it_strikes_and_the_work_goes_on_afterwards(
     forked: ForkedCli, pair: Pair, undisturbed: Finished, workplace: Path
 ) -> None:

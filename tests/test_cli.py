@@ -327,6 +327,7 @@ def test_without_json_there_are_tables_on_stdout_and_progress_on_stderr(
     assert "Loading weights" not in done.stderr
 
 
+@pytest.mark.costly
 def test_a_one_class_model_is_data_and_no_error(forked: ForkedCli, pair: Pair, tmp_path: Path) -> None:
     """All answers wrong, because there are no right ones: no probe, no power, exit code 0, figures all the same."""
     rows = [json.loads(line) | {"answers": []} for line in pair.cities.read_text().splitlines()]
@@ -351,6 +352,7 @@ def test_query_lists_the_named_ones() -> None:
     assert [line.split()[0] for line in result.stdout.splitlines()] == list(QUERIES)
 
 
+@pytest.mark.costly
 def test_every_named_query_runs_and_prints_in_every_format(url: str) -> None:
     """Table, CSV, JSON and Parquet have the same rows."""
     for name in QUERIES:
@@ -513,6 +515,7 @@ def test_reading_a_database_that_is_not_there_makes_none(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.costly
 def test_figures_and_report_are_drawn_again_from_the_database_alone(
     url: str, undisturbed: Finished, tmp_path: Path
 ) -> None:

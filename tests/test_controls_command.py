@@ -10,6 +10,8 @@ from provenance.db.reading.run_query import newest_run, run_query
 from provenance.figures.gallery import Attempt
 from provenance.figures.report.html import report_html
 
+pytestmark = pytest.mark.costly
+
 DRAWN = "permuted-labels"
 """The control whose figures are looked at; the words of the others are in their reports."""
 

@@ -122,6 +122,7 @@ def test_greedy_labels_and_texts_are_those_of_the_models_here(asked: Asked, pair
             assert {"faithful", "hallucinated"} <= {each.label for each in own}
 
 
+@pytest.mark.costly
 def test_model_and_version_are_part_of_the_key_and_the_address_is_kept_nowhere(
     asked: Asked, server: CompletionServer, pair: Pair
 ) -> None:
@@ -144,6 +145,7 @@ def test_model_and_version_are_part_of_the_key_and_the_address_is_kept_nowhere(
     assert prompts_of(server) == asked.first
 
 
+@pytest.mark.costly
 def test_a_timeline_asks_the_servers_too(asked: Asked, server: CompletionServer) -> None:
     """In a database of its own; in that of the comparison all is there. Its floor answers nothing."""
     command = ("trace", *asked.command[1:])
@@ -155,6 +157,7 @@ def test_a_timeline_asks_the_servers_too(asked: Asked, server: CompletionServer)
     assert len(prompts_of(server)) > 30
 
 
+@pytest.mark.costly
 def test_another_model_reads_what_the_server_said(asked: Asked, server: CompletionServer) -> None:
     """In the control, on the answers of the comparison: the server is asked for none."""
     server.requests.clear()

@@ -22,6 +22,7 @@ from docs import write_example
 from provenance.analyses.transfer.probe_transfer import DECIDING_KINDS
 from provenance.figures.report.html import report_html
 
+pytestmark = pytest.mark.costly
 LARGEST_PICTURE = 60_000  # characters of base64
 LAST = """
 import json

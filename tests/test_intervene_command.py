@@ -65,6 +65,7 @@ def test_neurons_that_make_a_model_yield_are_found_to(yielder: Path, tmp_path: P
     assert own["slope"]["estimate"] == pytest.approx(np.polyfit([0, 1, 3], shares, 1)[0])
 
 
+@pytest.mark.costly
 def test_a_comparison_asks_both_models(yielder: Path, tmp_path: Path, forked: ForkedCli) -> None:
     """The base has the same neurons at other places, and does not read what they write, though it is as much."""
     base = deaf_and_permuted(yielder, tmp_path / "base")
@@ -133,10 +134,12 @@ def without_draws(slope: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in slope.items() if name != "draws"} | {"n_draws": len(slope["draws"])}
 
 
+@pytest.mark.costly
 def test_neurons_that_do_nothing_are_not_supported(yielder: Path, tmp_path: Path) -> None:
     assert intervened(tmp_path, yielder, OTHERS)["claims"][0]["verdict"] == "not distinguishable"
 
 
+@pytest.mark.costly
 def test_few_items_or_sets_have_no_power(yielder: Path, tmp_path: Path) -> None:
     asked = ("--questions", write_questions(tmp_path / "cities.jsonl", known=6, unknown=6))
     for more, code in ((("--limit", 20), "compliance.items"), (("--sets", 19), "compliance.sets")):
@@ -146,6 +149,7 @@ def test_few_items_or_sets_have_no_power(yielder: Path, tmp_path: Path) -> None:
         assert [name for name, holds in conditions(summary, "power").items() if not holds] == [code]
 
 
+@pytest.mark.costly
 def test_a_run_killed_in_an_arm_goes_on_to_the_same_numbers(yielder: Path, tmp_path: Path, forked: ForkedCli) -> None:
     """Arms that were done are not asked again."""
     whole = intervened(tmp_path / "..", yielder, PLANTED, "--sets", 3)
@@ -165,6 +169,7 @@ def test_a_run_killed_in_an_arm_goes_on_to_the_same_numbers(yielder: Path, tmp_p
         ]
 
 
+@pytest.mark.costly
 def test_a_factor_that_breaks_the_model_is_named_and_the_others_go_on(yielder: Path, tmp_path: Path) -> None:
     given = ("--neurons", listed(tmp_path / "list.csv", PLANTED), "--benchmark", contexts(tmp_path / "misled.jsonl"))
     done = invoke(
@@ -177,6 +182,7 @@ def test_a_factor_that_breaks_the_model_is_named_and_the_others_go_on(yielder: P
     assert failed["h_neurons", 2.0] == 0
 
 
+@pytest.mark.costly
 def test_doubted_choices_ask_what_was_right_at_first(yielder: Path, tmp_path: Path) -> None:
     """The model says y first of all, so items whose right choice is y are asked again, and those of n are not."""
     rows = [
@@ -254,6 +260,7 @@ def written(path: Path) -> list[str]:
         return [what for [what] in database.execute(rows)]
 
 
+@pytest.mark.costly
 def test_a_judged_run_killed_at_random_moments_ends_in_the_same_tables(
     yielder: Path, tmp_path: Path, forked: ForkedCli
 ) -> None:

@@ -174,6 +174,7 @@ def test_no_answer_is_judged_twice(judged: Judged) -> None:
     assert all("number 3?" in question for question in again)
 
 
+@pytest.mark.costly
 def test_replies_to_benchmarks_are_read_by_the_same_judge(
     judged: Judged, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

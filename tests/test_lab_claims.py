@@ -24,6 +24,8 @@ from sharing import made_once
 
 from provenance.analyses.calibration.rates import SUPPORTED_IN
 
+pytestmark = pytest.mark.costly
+
 FAMILIES = ("inherited", "acquired")
 DRAWN = "inherited"
 """The family whose figures are looked at."""

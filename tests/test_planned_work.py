@@ -161,6 +161,7 @@ def test_captures_of_a_comparison_take_the_bytes_that_a_plan_says(undisturbed: F
     assert planned == pytest.approx(sum(path.stat().st_size - 128 for path in kept), rel=0.02)
 
 
+@pytest.mark.costly
 def test_a_dry_run_says_what_is_asked_and_a_quick_one_takes_less() -> None:
     """`plan` of the same pair says the same as a dry run without options, and a timeline is planned as its own job."""
     whole, quick, planned = (

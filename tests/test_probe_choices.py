@@ -66,11 +66,13 @@ def test_the_papers_rule_takes_the_argmax_of_both_accuracies(lab: tuple[Path, di
     ]
 
 
+@pytest.mark.costly
 def test_the_same_command_again_asks_no_silenced_model(lab: tuple[Path, dict[str, Any]], forked: ForkedCli) -> None:
     again = ran(forked, lab[0], *LAB, "--select", "paper", UNDRAWN, harm=NO_MODEL)
     assert numbers(again) == numbers(lab[1])
 
 
+@pytest.mark.costly
 def test_neurons_of_a_file_take_the_place_of_the_search(lab: tuple[Path, dict[str, Any]], forked: ForkedCli) -> None:
     """Exported from one run and given to the next: the same H-Neurons, scored with the same weights, not looked for."""
     folder, searched = lab
@@ -141,6 +143,7 @@ def test_a_fixed_c_below_the_path_is_reported_and_no_failure(pair: Pair, forked:
     assert Path(workplace, summary["report"]).is_file()
 
 
+@pytest.mark.costly
 def test_bare_positions_are_taken_as_they_are(pair: Pair, forked: ForkedCli, workplace: Path) -> None:
     """All of them are H-Neurons, whatever sign the weights have that are fitted to them, and go out again bare."""
     neurons: list[dict[str, object]] = [{"layer": layer, "index": index} for layer in (0, 1) for index in (2, 7, 11)]

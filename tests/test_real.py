@@ -24,6 +24,7 @@ from provenance.records import Stage
 FOLDER = Path(os.environ.get("PROVENANCE_REAL_DIR") or "/nowhere")
 QUESTIONS = Path(os.environ.get("PROVENANCE_DATA_DIR") or "/nowhere") / "triviaqa-dev.jsonl"
 pytestmark = [
+    pytest.mark.costly,
     pytest.mark.real,
     pytest.mark.skipif(not os.environ.get("PROVENANCE_REAL_DIR"), reason="PROVENANCE_REAL_DIR is not set"),
 ]

@@ -95,6 +95,7 @@ def test_nobody_is_asked(given: tuple[Finished, Path]) -> None:
     assert "decoding" not in run
 
 
+@pytest.mark.costly
 def test_a_killed_run_goes_on_and_another_label_is_another_run(
     forked: ForkedCli, pair: Pair, answers: Rows, given: tuple[Finished, Path], tmp_path: Path
 ) -> None:
@@ -136,6 +137,7 @@ def texts_of(html: str) -> str:
     return re.sub(r"<(?!!--)[^>]*>", " ", html)
 
 
+@pytest.mark.costly
 def test_a_run_about_refusal_speaks_of_refusal_everywhere_and_nowhere_of_hallucination(
     forked: ForkedCli, pair: Pair, answers: Rows, tmp_path: Path
 ) -> None:

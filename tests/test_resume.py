@@ -27,6 +27,7 @@ def files(folder: Path) -> dict[str, bytes]:
     return {name: content for name, content in found.items() if not name.endswith((".db", "-shm", "-wal", ".html"))}
 
 
+@pytest.mark.costly
 def test_a_comparison_killed_at_six_points_ends_in_the_numbers_and_files_of_an_undisturbed_one(
     forked: ForkedCli, pair: Pair, undisturbed: Finished, tmp_path: Path
 ) -> None:
@@ -58,6 +59,7 @@ def test_a_finished_command_given_again_needs_no_model_and_gives_the_same(
     assert numbers(parsed(again.stdout)) == numbers(undisturbed.summary)
 
 
+@pytest.mark.costly
 def test_results_are_told_before_anything_is_drawn(
     forked: ForkedCli, pair: Pair, undisturbed: Finished, tmp_path: Path
 ) -> None:
@@ -98,6 +100,7 @@ def test_what_a_setting_does_not_touch_is_not_asked_again(
     assert summary["identification"]["design"] == "1-vs-1"
 
 
+@pytest.mark.costly
 def test_batches_quotas_and_where_it_is_computed_ask_nothing_again(
     forked: ForkedCli, pair: Pair, undisturbed: Finished, tmp_path: Path
 ) -> None:
@@ -110,6 +113,7 @@ def test_batches_quotas_and_where_it_is_computed_ask_nothing_again(
     assert numbers(parsed(other.stdout)) | {"run": 1} == numbers(undisturbed.summary)
 
 
+@pytest.mark.costly
 def test_captures_that_were_moved_are_taken_where_they_are_named_and_found_there_later(
     forked: ForkedCli, pair: Pair, undisturbed: Finished, tmp_path: Path
 ) -> None:
@@ -127,6 +131,7 @@ def test_captures_that_were_moved_are_taken_where_they_are_named_and_found_there
     assert not (tmp_path / "provenance.captures").exists()
 
 
+@pytest.mark.costly
 def test_the_console_script_killed_from_outside_goes_on(
     forked: ForkedCli, pair: Pair, undisturbed: Finished, tmp_path: Path
 ) -> None:

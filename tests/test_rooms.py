@@ -123,6 +123,7 @@ def test_no_folder_holds_more_modules_than_one_overlooks() -> None:
     assert {folder: number for folder, number in held.items() if number > MOST_MODULES} == {}
 
 
+@pytest.mark.costly
 def test_nothing_imports_a_room_by_its_folder_name() -> None:
     """`provenance` is the one import name that is installed."""
     files = [*MODULES.values(), *(ROOT / "tests").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")]

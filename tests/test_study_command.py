@@ -140,6 +140,7 @@ def test_what_an_edit_changed_is_named_and_nothing_else_is_run_again(forked: For
     assert "pair (samples)" in killed.stderr
 
 
+@pytest.mark.costly
 def test_a_study_scales_neurons_in_the_families_that_are_to_be_asked(
     forked: ForkedCli, pair: Pair, undisturbed: Finished, folder: Path
 ) -> None:
@@ -346,6 +347,7 @@ def test_options_of_a_cluster_are_refused_where_they_mean_nothing(tmp_path: Path
     assert not (tmp_path / "new.db").exists()
 
 
+@pytest.mark.costly
 def test_runs_of_a_database_become_a_study_that_queries_figures_and_reports_take(folder: Path) -> None:
     db = f"sqlite:///{folder / 'provenance.db'}"
     shown = invoke("study", "mine", "--run", 1, "--db", db, "--no-figures")

@@ -137,6 +137,7 @@ def test_a_list_is_compared_by_weights_alone(family: Family, listed: Path) -> No
     assert mapped == [(0, 3, 0, 3), (0, 17, 0, 17), (1, 40, 1, 40)]
 
 
+@pytest.mark.costly
 def test_a_list_follows_its_neurons_into_a_shuffled_checkpoint(family: Family, listed: Path) -> None:
     """The same neurons, found at other indices, have moved as far as before."""
     base, shuffled = (load_file(f / "model.safetensors") for f in (family.child, family.shuffled))
@@ -179,6 +180,7 @@ def test_weights_are_compared_without_a_tokenizer(family: Family, here: Path) ->
     assert "a tokenizer" in refused("compare", *bare, "--questions", here / "none.jsonl", code=2)[0]
 
 
+@pytest.mark.costly
 def test_strangers_keep_their_numbers_and_have_no_verdict(family: Family, listed: Path) -> None:
     summary = done("compare", family.base, family.stranger, "--weights-only", "--neurons", listed)
     assert summary["verdict"]["drift"] == "no power"

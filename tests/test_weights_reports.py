@@ -71,6 +71,7 @@ def run(*command: str | Path) -> str:
     return result.stdout
 
 
+@pytest.mark.costly
 def test_a_drift_run_of_one_shape_has_report_figures_and_every_query(
     pairs: dict[str, tuple[Path, Path]], here: Path
 ) -> None:
@@ -85,6 +86,7 @@ def test_a_drift_run_of_one_shape_has_report_figures_and_every_query(
         run("query", name, "--format", "csv")
 
 
+@pytest.mark.costly
 @pytest.mark.usefixtures("rendered_once")
 @pytest.mark.parametrize("relation", ["descendant", "permuted", "pruned", "unrelated", "incomparable"])
 @pytest.mark.parametrize("command", [pytest.param("lineage", marks=pytest.mark.slow), "drift", "listed"])

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.costly
+
 ROOT = Path(__file__).parents[1]
 SOURCES = ("provenance", "analyses", "db", "figures", "pyproject.toml", "README.md", "LICENSE")
 DATA = (

@@ -388,6 +388,7 @@ def compliance_report_of(layers: int = 4, per_layer: int = 16) -> ComplianceRepo
         None,
         arms_of(readings, seed=0),
         slopes,
+        (SideEffect("instruct", "plain", 3.0, 40, around(0.5, 0.1, 40), 0.4, 0.1, 0.0, 20.0, 2.5),),
         (),
         claims,
         "In one sentence.",

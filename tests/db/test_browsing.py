@@ -147,6 +147,7 @@ def test_a_run_and_a_neuron_have_pages_that_a_person_reads(address: str) -> None
     assert refused(address, f"/-/run/{'7' * 5000}")[0] == 404
 
 
+@pytest.mark.costly
 @with_datasette
 def test_the_page_of_a_run_answers_the_basic_question_and_shows_its_figures(address: str, finished_file: Path) -> None:
     """Which layers, how far moved, how active in both: turned, so that all of it is seen; then the figures."""
@@ -166,6 +167,7 @@ def test_the_page_of_a_run_answers_the_basic_question_and_shows_its_figures(addr
     assert refused(address, "/-/figure/7/figure_4a.svg")[0] == 404
 
 
+@pytest.mark.costly
 @with_datasette
 def test_the_report_of_a_run_is_drawn_when_it_is_asked_for(address: str, finished_file: Path) -> None:
     """The same page as the command writes; its own script may run, and nothing may be fetched."""
@@ -182,6 +184,7 @@ def test_numbers_have_three_digits_on_a_page_and_all_of_them_in_its_data(address
     assert f'<span title="{value!r}">{value:.3g}</span>' in page(address, "/provenance/v_h_neurons")
 
 
+@pytest.mark.costly
 @with_datasette
 @needs_chromium
 @pytest.mark.parametrize("path", ["/provenance", "/provenance/query-h-neurons", "/-/run/1", "/-/neuron/1/{}/{}"])
@@ -226,6 +229,7 @@ def test_a_file_of_any_name_is_read_and_never_written(finished_file: Path, tmp_p
     assert [path.name for path in tmp_path.iterdir() if not path.name.endswith(("-wal", "-shm"))] == [name]
 
 
+@pytest.mark.costly
 @with_datasette
 def test_pages_name_the_concept_of_their_run(finished_file: Path, tmp_path: Path) -> None:
     file = shutil.copyfile(finished_file, tmp_path / "refusal.db")
@@ -254,6 +258,7 @@ def test_nothing_can_be_written(address: str, finished_file: Path, sql: str) -> 
     assert not [path for path in finished_file.parent.iterdir() if not path.name.startswith(finished_file.name)]
 
 
+@pytest.mark.costly
 @with_datasette
 def test_an_interrupt_ends_it_in_peace(finished: str) -> None:
     server = started(finished)

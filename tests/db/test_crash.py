@@ -54,6 +54,7 @@ def kill_while_writing(url: str, delay_s: float) -> int:
     return int(said[-1])
 
 
+@pytest.mark.costly
 def test_a_kill_leaves_whole_batches_only_and_loses_none_that_was_reported(url: str) -> None:
     reported = kill_while_writing(url, 0.1)
     with Store.open(url) as store:

@@ -81,6 +81,7 @@ def same_results(here: str, run: int, there: str, number: int) -> list[str]:
     ]
 
 
+@pytest.mark.costly
 def test_everything_is_taken_over_beside_what_is_here(there: str, url: str) -> None:
     """Runs under new numbers with all that any query shows, and with digests that still hold."""
     with Store.open(url) as store:
@@ -287,6 +288,7 @@ merge(sys.argv[1], sys.argv[2])
 """
 
 
+@pytest.mark.costly
 def test_a_kill_leaves_whole_runs_and_the_same_command_ends_as_if_there_had_been_none(
     there: str, url: str, tmp_path: Path, forked: ForkedCli
 ) -> None:

@@ -96,6 +96,7 @@ def test_a_second_process_that_saves_the_run_ends_the_first_and_its_results_stan
     assert info(url).runs[0]["intact"] is True
 
 
+@pytest.mark.costly
 @pytest.mark.usefixtures("small_pieces")
 @pytest.mark.parametrize(
     "kills",

@@ -108,6 +108,7 @@ def test_the_files_name_their_run(gallery: tuple[Path, list[Path]]) -> None:
     assert "% run 1 (k1)" in (folder / "figure_4a.tex").read_text()
 
 
+@pytest.mark.costly
 def test_the_same_run_gives_the_same_bytes(finished: str, gallery: tuple[Path, list[Path]], tmp_path: Path) -> None:
     again = {path.name: path.read_bytes() for path in draw(finished, 1, tmp_path)}
     assert again == {path.name: path.read_bytes() for path in gallery[1]}
@@ -119,6 +120,7 @@ def test_pdf_fonts_are_truetype(finished: str) -> None:
     assert b"/TrueType" in pdf or b"/CIDFontType2" in pdf
 
 
+@pytest.mark.costly
 def test_vector_files_stay_small_with_many_neurons(stored: Any) -> None:
     url = stored(report_of(k=300, layers=8, per_layer=400))
     for figure in drawn(url):
@@ -167,6 +169,7 @@ def test_a_run_without_probe_is_drawn_as_having_no_power(stored: Any, tmp_path: 
     assert sum("no power" in note for note in notes) == 2
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize(
     ("results", "names"),
     [
@@ -394,6 +397,7 @@ def test_figures_that_another_run_left_in_the_folder_are_removed(tmp_path: Path,
     assert kept.read_bytes() == b"old"
 
 
+@pytest.mark.costly
 def test_no_caption_has_more_than_sixty_words_whatever_was_run(stored: Any, timeline: str) -> None:
     """What no longer fits stands below it; the CSV and the table have the numbers."""
     unrelated = replace(
@@ -432,6 +436,7 @@ def test_the_file_of_a_caption_holds_the_caption_alone_and_the_table_what_else_w
     assert all(len(text.split()) > 20 for text in texts)
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize(
     "name", ["neurips", *(pytest.param(each, marks=pytest.mark.slow) for each in style.VENUES if each != "neurips")]
 )

@@ -75,6 +75,7 @@ def test_the_variance_of_c_is_over_the_values_that_the_draws_chose() -> None:
     assert found[STRENGTH] > 0
 
 
+@pytest.mark.costly
 def test_rows_tables_and_figure_show_every_draw(
     drawn: OriginReport, stored: Callable[[Any], str], tmp_path: Path
 ) -> None:

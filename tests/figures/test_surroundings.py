@@ -132,6 +132,7 @@ def in_surroundings(cwd: Path, surroundings: dict[str, str], *args: str) -> subp
     )  # fmt: skip
 
 
+@pytest.mark.costly
 def test_a_program_started_in_harmful_surroundings_writes_the_same_report(stored: Any, tmp_path: Path) -> None:
     """All at once: a backend that is not installed, a matplotlibrc that is no text, and a stdout of ASCII."""
     (tmp_path / "matplotlibrc").write_bytes(b"\xff\xfe: 1\ntext.usetex: True\n")

@@ -175,6 +175,7 @@ KINDS: dict[str, Any] = {
 }
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize("verbose", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_width_shows_everything_within_it(stored: Callable[..., str], kind: str, *, verbose: bool) -> None:
@@ -239,7 +240,7 @@ def test_a_terminal_shows_the_cells_of_the_report_and_markup_as_text(finished: s
     results = read_results(finished, 1)
     reported = {table.title: table for table in folded_sections(results)}
     shared = [table for table in terminal_sections(results, verbose=True) if table.title in reported]
-    assert len(shared) == 11
+    assert len(shared) == 12
     for table in shared:
         whole = reported[table.title]
         columns = dict(zip(whole.header, zip(*whole.rows, strict=True), strict=True))

@@ -315,6 +315,7 @@ def test_the_number_is_that_of_the_definition(tmp_path: Path, lab: LoadedModel, 
     assert len(set(found)) > 1
 
 
+@pytest.mark.costly
 def test_the_lab_model_needs_its_neurons_to_answer(tmp_path: Path, lab: LoadedModel, lab_pool: Pool) -> None:
     """Silent layers cost it its answers, alone or together; ten random neurons cost next to nothing."""
     pool = suppression_questions(lab_pool)

@@ -39,6 +39,7 @@ def area(baseline: Baseline) -> float:
     return baseline.auroc.estimate
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize(
     "planted", ["answer_length", "question_text", "answer_text", "answer_log_probability", "residual"]
 )
@@ -72,6 +73,7 @@ def test_the_gain_is_paired_by_question() -> None:
     assert baseline.draws == ()
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize("kind", ["random", "layer_matched"])
 def test_neuron_sets_are_refitted_on_the_training_rows_and_averaged(kind: str) -> None:
     train, test = make_answers(), make_answers(seed=1)

@@ -338,6 +338,7 @@ def test_a_reversed_probe_gains_nothing(fitted: FittedBaselines) -> None:
     assert number(rungs["answer_text"], "gain") < 0
 
 
+@pytest.mark.costly
 def test_correction_is_by_kind_and_over_question_sets_with_power(fitted: FittedBaselines) -> None:
     weak = {f"set {seed}": make_answers(120, seed=seed, strength=0.001 * seed) for seed in range(1, 5)}
     few = take(make_answers(seed=9), range(20))

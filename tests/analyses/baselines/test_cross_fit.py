@@ -181,6 +181,7 @@ def test_a_parts_labels_reach_nothing_that_it_is_scored_by() -> None:
             assert np.abs(new[~mine] - old[~mine]).max() > 0.1
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize("seeds", [8, pytest.param(24, marks=pytest.mark.slow)])
 def test_words_that_tell_nothing_are_worth_nothing_unless_they_saw_the_part_that_is_scored(seeds: int) -> None:
     """With each row's one score, from all parts but its own, the part that is scored has a say in its own weights."""
@@ -201,6 +202,7 @@ def test_words_that_tell_nothing_are_worth_nothing_unless_they_saw_the_part_that
     assert seen > nested + 0.03
 
 
+@pytest.mark.costly
 def test_values_are_means_over_foldings_which_makes_them_depend_less_on_the_seed() -> None:
     others, score = columns(0, tell=0.3), columns(1, 1, tell=0.2)[:, 0]
 

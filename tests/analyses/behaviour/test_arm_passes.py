@@ -131,6 +131,7 @@ def free_replies(loaded: LoadedModel, asked: Asked, arm: Scaling) -> list[str]:
     return [loaded.tokenizer.decode(said, skip_special_tokens=True) for said in drawn(loaded, asked, arm)]
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize("model_type", ["llama", "gemma3_text", "gpt2", "glm4"])
 def test_free_replies_above_shared_layers_are_those_of_each_arm(
     loaded_of: Callable[[str], LoadedModel], model_type: str, tmp_path: Path

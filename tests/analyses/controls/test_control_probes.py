@@ -103,6 +103,7 @@ def weak_evidence(make: Make, seed: int, answers: int = 60) -> Features:
     return make(200, list(range(100)), strength=0.05, faithful=answers, hallucinated=answers, seed=seed)
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize("design", ["3-vs-1", "1-vs-1"])
 def test_many_neurons_on_few_answers_are_no_weaker_for_being_many(features: Make, design: str) -> None:
     """Without a penalty a fit on a hundred neurons follows the noise: a null that is beaten for nothing."""

@@ -86,6 +86,7 @@ def numbers_of(curve: tuple[CurvePoint, ...]) -> list[float]:
     return [*counted, *(e.estimate for row in estimates for e in row if e is not None)]
 
 
+@pytest.mark.costly
 def test_one_model_is_in_memory_at_a_time_and_each_is_loaded_twice_at_most(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -107,6 +108,7 @@ def test_one_model_is_in_memory_at_a_time_and_each_is_loaded_twice_at_most(
     assert report.activation_correlation is not None
 
 
+@pytest.mark.costly
 def test_a_base_with_its_neurons_in_another_order_gives_the_same_results(tmp_path: Path) -> None:
     """Transfer, drift and overlap follow the neurons, wherever they sit."""
     base = make_speaker(tmp_path / "base", chat=False)
@@ -211,6 +213,7 @@ def test_a_base_with_one_class_ends_in_no_power(tiny_llama: Path, tmp_path: Path
     assert progress.stages[0] == "lineage"
 
 
+@pytest.mark.costly
 def test_strangers_of_one_shape_keep_their_numbers_and_lose_every_verdict(tmp_path: Path) -> None:
     """By position something may be readable, but other neurons sit there."""
     base = make_speaker(tmp_path / "base", chat=False)

@@ -132,6 +132,7 @@ def test_the_correlation_is_that_of_the_last_ones_answers(line: Line) -> None:
     assert point.correlation_h == pytest.approx(np.nanmean(slow[h_neurons]), abs=1e-5)
 
 
+@pytest.mark.costly
 def test_nothing_is_asked_or_captured_twice_and_the_floor_is_gone(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second run needs no model and finds the same numbers; what is forgotten needs one."""
     loads: list[str] = []
@@ -153,6 +154,7 @@ def test_nothing_is_asked_or_captured_twice_and_the_floor_is_gone(line: Line, mo
     assert len(loads) == 1
 
 
+@pytest.mark.costly
 def test_without_the_floor_the_other_points_are_the_same(line: Line) -> None:
     report = line.run_again(MemoryWorkspace(line.folder / "anew"), floor=False)
     assert report.points == line.report.points[1:]
@@ -164,6 +166,7 @@ def test_one_model_is_in_memory_at_a_time(tmp_path: Path, line: Line, monkeypatc
     assert (loads.most_alive, len(loads.folders)) == (1, len(line.report.points))
 
 
+@pytest.mark.costly
 def test_another_tokenizer_leaves_the_correlation_out_with_its_reason(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:

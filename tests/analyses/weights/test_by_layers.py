@@ -67,6 +67,7 @@ PAIRS = {
 }
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize("name", PAIRS)
 def test_every_layer_alone_gives_what_one_stream_gives(name: str) -> None:
     base, instruct = PAIRS[name]

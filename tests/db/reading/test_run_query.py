@@ -37,7 +37,7 @@ from synthetic_evidence import compliance_report_of, timeline_report_of
 
 from provenance.db.connection.connect import database_url, reading_engine
 from provenance.db.reading.export import as_json, as_table, encoded, fitted
-from provenance.db.reading.run_query import QUERIES, QueryResult, default_run, info, newest_run, run_query
+from provenance.db.reading.run_query import QUERIES, QueryResult, default_run, info, newest_run, reading, run_query
 from provenance.db.schema.base import Base
 from provenance.db.schema.tables import HEAD
 from provenance.db.store import Store
@@ -214,13 +214,14 @@ def test_rank_bins_count_every_neuron_once(url: str) -> None:
     ranks[known[: edges.size]], ranks[known[edges.size : 2 * edges.size]] = edges, np.nextafter(edges, 0)
     with Store.open(url) as store:
         stored_weights_run(store, replace(report, neuron_drift=replace(report.neuron_drift, stability_rank=ranks)))
-    for bins in (1, 7, 50, 600, 1000):
-        found = run_query(url, "rank-bins", {"bins": bins}).records()
-        counted = "SELECT COUNT(*) FROM neuron WHERE stability_rank >= :low AND stability_rank < :high"
-        for row in found:
-            high = 2.0 if row["bin"] == bins - 1 else row["high"]
-            assert run_query(url, counted, {"low": row["low"], "high": high}).rows == ((row["neurons"],),), (bins, row)
-        assert sum(row["neurons"] for row in found) == known.size
+    counted = "SELECT COUNT(*) FROM neuron WHERE stability_rank >= :low AND stability_rank < :high"
+    with reading(url) as there:
+        for bins in (1, 7, 50, 600, 1000):
+            found = run_query(there, "rank-bins", {"bins": bins}).records()
+            for row in found:
+                edges_of = {"low": row["low"], "high": 2.0 if row["bin"] == bins - 1 else row["high"]}
+                assert run_query(there, counted, edges_of).rows == ((row["neurons"],),), (bins, row)
+            assert sum(row["neurons"] for row in found) == known.size
 
 
 def test_stored_means_of_the_h_neurons_and_all_others_are_those_of_their_rows(url: str) -> None:

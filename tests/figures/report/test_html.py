@@ -248,6 +248,7 @@ def test_the_method_prints_the_equation_and_says_readable_is_not_functional(html
     assert "Readable in the base model" in html
 
 
+@pytest.mark.costly
 def test_names_from_outside_are_text_and_never_markup(stored: Any) -> None:
     bad = '<script>alert(1)</script> & "x" $y$ {{ 7 * 7 }}'
     page = parsed(report_html(stored(report_of((transfer_of(bad, 0.8, np.random.default_rng(0)),)))))
@@ -265,6 +266,7 @@ def labelled(url: str, concept: dict[str, Any]) -> str:
     return url
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize(
     ("labels", "name"),
     [((CODE, MARKUP), None), pytest.param((MARKUP, CODE), MARKUP, marks=pytest.mark.slow),
@@ -413,6 +415,7 @@ def test_without_anything_to_draw_there_is_no_figure_heading(stored: Any) -> Non
     assert titles[:3] == ["Verdict", "Lineage", "Appendices"]
 
 
+@pytest.mark.costly
 def test_the_report_of_given_neurons_names_their_file_and_has_no_path(stored: Any) -> None:
     html = report_html(stored(given_report()))
     text, titles = texts_and_titles(html)
@@ -579,6 +582,7 @@ def test_the_report_of_a_timeline_has_its_points_its_probe_and_no_claim(timeline
     assert len(page.ids) == len(set(page.ids))
 
 
+@pytest.mark.costly
 def test_figures_and_report_of_a_run_are_drawn_once(
     finished: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -38,6 +38,7 @@ def slowly(loaded: LoadedModel, response: Response) -> float:
     return float(np.mean([torch.log_softmax(logits[t - 1].float(), dim=0)[ids[0, t]].item() for t in tokens]))
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize("model_type", DENSE)
 @pytest.mark.parametrize("at_once", [1, 5, 1000])
 def test_it_is_the_mean_over_answer_tokens_of_the_full_softmax(

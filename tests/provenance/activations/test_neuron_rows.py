@@ -195,6 +195,7 @@ def test_a_scratch_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.costly
 def test_memory_holds_blocks_and_never_the_whole(tmp_path: Path) -> None:
     """Walking, choosing, mapping and turning a mapped file takes a fraction of it; reading all of it does not."""
     shape = (500, 100_000)

@@ -61,6 +61,7 @@ def test_everything_comes_from_one_pass(loaded_llama: LoadedModel, responses: li
     np.testing.assert_array_equal(both["other"], found["other"])
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize("model_type", DENSE)
 def test_a_batch_by_budget_equals_one_at_a_time(loaded_of: Callable[[str], LoadedModel], model_type: str) -> None:
     """Every quantity, with the other tokens and without them, in every family."""

@@ -219,6 +219,7 @@ def test_another_judge_decides_and_the_rules_label_of_the_same_samples_stands_be
     assert scripted.drawn["Question 5"] == expected["mixed by the rule"][3]
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize("broken_at", [0, 1, 3])
 def test_a_broken_off_collection_goes_on_to_the_same_responses(loaded_llama: LoadedModel, broken_at: int) -> None:
     questions, protocol = make_questions(16), make_protocol()

@@ -69,6 +69,7 @@ def here(loaded: LoadedModel, prompts: list[Prompt], stops: frozenset[int] = STO
     return Respondent.of(loaded).sampler.prompted(prompts, GREEDY, stops)(range(len(prompts)), range(1), 0)
 
 
+@pytest.mark.costly
 def test_greedy_answers_are_those_of_the_model_here_token_for_token(
     server: CompletionServer, loaded_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -163,6 +163,7 @@ def test_a_template_that_makes_no_prompt_is_one_clear_error(
     assert found in caught.value.found
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize(
     ("template", "seconds", "found"),
     [

@@ -227,6 +227,7 @@ def test_a_pickle_that_was_cut_short_is_refused_wherever_the_cut_is(tmp_path: Pa
             read(tmp_path, content[:length])
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize("how", [2, 4, 5, "joblib"])
 def test_a_pickle_with_a_wrong_byte_is_read_or_refused_and_nothing_else(tmp_path: Path, how: int | str) -> None:
     """Whatever the byte makes of it."""

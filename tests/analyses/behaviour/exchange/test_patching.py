@@ -21,10 +21,10 @@ from provenance.activations.scaling import edited
 from provenance.analyses.asking.clock import Clock
 from provenance.analyses.asking.models import OpenCheckpoint
 from provenance.analyses.asking.subject import InMemory, Subject
-from provenance.analyses.behaviour import patching
 from provenance.analyses.behaviour.arm_passes import Group, OptionPiece
 from provenance.analyses.behaviour.asked_items import Asked
 from provenance.analyses.behaviour.compliance import asked_of
+from provenance.analyses.behaviour.exchange import patching
 from provenance.analyses.behaviour.exchange.patching import Exchanged, counterparts, exchanged
 from provenance.analyses.behaviour.scaled_benchmarks import ScaledBenchmarks, asked_freely
 from provenance.analyses.jobs.compare_job import Job
@@ -122,6 +122,7 @@ def verdicts(found: Exchanged) -> dict[str, str]:
     return {claim.name.partition(":")[0].removeprefix("patched_"): claim.verdict for claim in found.claims}
 
 
+@pytest.mark.costly
 def test_what_is_written_in_both_models_acts_in_both(tuned: Path, tmp_path: Path) -> None:
     """The tuned activations make the base say no more often; the silence of the base makes the tuned one say it less.
 
@@ -158,6 +159,7 @@ def shown(found: Exchanged) -> dict[str, bool | None]:
     }
 
 
+@pytest.mark.costly
 @unchecked
 def test_what_is_written_in_the_tuned_model_alone_acts_there_alone(tuned: Path, tmp_path: Path) -> None:
     """With the same activations; that the base lent other ones does not help."""
@@ -169,6 +171,7 @@ def test_what_is_written_in_the_tuned_model_alone_acts_there_alone(tuned: Path, 
     assert own.disturbance == 0
 
 
+@pytest.mark.costly
 @unchecked
 def test_other_neurons_of_the_layer_do_not_act(plain: tuple[Planted, Exchanged]) -> None:
     pair, before = plain
@@ -187,6 +190,7 @@ def plain(tuned: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Plante
     return pair, pair.exchanged()
 
 
+@pytest.mark.costly
 @unchecked
 def test_a_base_in_another_order_lends_and_receives_at_its_own_places(
     plain: tuple[Planted, Exchanged], tmp_path: Path
@@ -263,6 +267,7 @@ def test_the_effect_is_that_of_its_definition(plain: tuple[Planted, Exchanged]) 
     assert effect.low < effect.estimate < effect.high
 
 
+@pytest.mark.costly
 @unchecked
 def test_what_is_kept_loads_no_model_and_a_missing_arm_alone_is_asked(
     plain: tuple[Planted, Exchanged], monkeypatch: pytest.MonkeyPatch
