@@ -13,11 +13,13 @@ CHOSEN := not slow and not costly
 
 .PHONY: demo test test-all check docs bench gpu clean
 
+# Modules are compiled on every core; pip would take one.
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip -c constraints.txt
-	$(BIN)/python -m pip install --quiet torch -c constraints.txt
-	$(BIN)/python -m pip install --quiet --editable '.[dev,docs,real]' -c constraints.txt
+	$(BIN)/python -m pip install --quiet --no-compile torch -c constraints.txt
+	$(BIN)/python -m pip install --quiet --no-compile --editable '.[dev,docs,real]' -c constraints.txt
+	$(BIN)/python -m compileall -q -j 0 $(VENV)/lib > /dev/null 2>&1 || true
 	touch $(READY)
 
 demo: $(READY)

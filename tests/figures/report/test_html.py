@@ -50,7 +50,8 @@ FOLDED = (
     "What transfer has to beat", "Directions in the residual stream", "Whose labels, whose text, whose prompt",
     "Where the two models’ labels agree and differ", "Two judges of the same answers", "Refusals", "Magnitudes",
     "Drift against matched nulls", "Overlap against its nulls", "Power", "Intervention",
-    "Two judges of the same replies", "Activations of the other model", "Backward transfer", "Parameter evolution",
+    "Plain questions with the H-Neurons scaled", "Two judges of the same replies", "Activations of the other model",
+    "Backward transfer", "Parameter evolution",
     "Overlap", "Identification",
     "Baselines", "Path", "Stability", "Most often selected neurons", "Clusters", "Lineage", "Weights by kind",
     "Configuration", "Mapping", "Drift by layer", "Funnel", "H-Neurons, one by one", "Question sets", "Time by stage",
@@ -530,7 +531,9 @@ def test_a_run_without_evidence_has_its_sentence_and_neither_claims_nor_a_sectio
 def test_without_an_intervention_one_sentence_says_that_no_neuron_was_intervened_on(stored: Any) -> None:
     report = report_of()
     html = undrawn_html(
-        stored(replace(report, evidence=replace(report.evidence, causal=(), patching=(), reply_judges=())))
+        stored(
+            replace(report, evidence=replace(report.evidence, causal=(), side_effects=(), patching=(), reply_judges=()))
+        )
     )
     section = html[html.index("<h3>Intervention</h3>") : html.index("<h3>Backward transfer</h3>")]
     assert "No neuron was intervened on in this run" in section
