@@ -288,7 +288,8 @@ def _texts(figure: Drawn) -> dict[str, bytes]:
     spec, files = figure.spec, dict[str, bytes]()
     for number, part in enumerate(spec.data):
         stem = spec.name if number == 0 else f"{spec.name}_{part}"
-        files[f"{stem}.csv"] = figure.parts[part].as_csv().encode()
+        result = figure.parts[part]
+        files[f"{stem}.csv"] = (result.with_replicates or result).as_csv().encode()
     files[f"{spec.name}.txt"] = f"{figure.short_caption}\n".encode()
     content = spec.table(figure.parts)
     worded = figure.concept.worded

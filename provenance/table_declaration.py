@@ -29,7 +29,9 @@ T = TypeVar("T")
 LABELS = ("faithful", "hallucinated")
 MEMBER = "family"
 """Column with the name of a study's member, first where rows are those of several runs."""
-SCOPES = {"stage": "model", "dataset": "question set", "claim": "claim", MEMBER: "family"}
+REPLICATE = "replicate"
+"""Column with the number of a replicate, behind it where a study's rows are those of several."""
+SCOPES = {"stage": "model", "dataset": "question set", "claim": "claim", MEMBER: "family", REPLICATE: "replicate"}
 """Labels of what tables belong to."""
 
 
@@ -174,9 +176,10 @@ class Table:
     def cells(self, records: Sequence[Record], only: Sequence[str] = ()) -> "Cells":
         """The rows as text: fields `only`, in order (default: all labelled), no columns that say nothing anywhere.
 
-        Rows over a study have the name of its member before all others.
+        Rows over a study have the name of its member before all others, and the number of the replicate if it has some.
         """
-        member = [_scope(MEMBER)] if records and MEMBER in records[0] else []
+        own = {column.name for column in self.columns}
+        member = [_scope(name) for name in (MEMBER, REPLICATE) if records and name in records[0] and name not in own]
         everything = [*map(_scope, self.scope), *self.columns]
         named = {column.name: column for column in everything}
         chosen = [named[name] for name in only] if only else [column for column in everything if column.label]
@@ -285,7 +288,7 @@ def _number(value: float | None) -> float | None:
     return None if value is None or math.isnan(value) else float(value)
 
 
-def row_of(value: object, **scope: str) -> Record:
+def row_of(value: object, **scope: str | int) -> Record:
     """A result of a declared class as its row; `scope` gives the values of the columns in the table's scope."""
     row: Record = dict(scope)
     for item in declared(type(value)).columns:
@@ -294,7 +297,7 @@ def row_of(value: object, **scope: str) -> Record:
     return row
 
 
-def rows_of(values: Sequence[object], **scope: str) -> list[Record]:
+def rows_of(values: Sequence[object], **scope: str | int) -> list[Record]:
     """Results of one class as rows, each with its position unless it says that itself."""
     return [{"position": place, **row_of(value, **scope)} for place, value in enumerate(values)]
 

@@ -1,6 +1,5 @@
 """One verdict from several replicates of the same comparison."""
 
-import math
 from collections.abc import Sequence
 from statistics import median
 
@@ -8,6 +7,7 @@ from provenance.analyses.claims.sentences import claim_words
 from provenance.analyses.claims.verdict import condition, verdict_of
 from provenance.analyses.drift.weight_drift import SIGNIFICANCE
 from provenance.analyses.results.claims import Claim, Reason
+from provenance.statistics.replicates import over_draws, p_over_draws
 
 
 def combined_claims(replicates: Sequence[Sequence[Claim]]) -> tuple[Claim, ...]:
@@ -16,8 +16,7 @@ def combined_claims(replicates: Sequence[Sequence[Claim]]) -> tuple[Claim, ...]:
     A p-value becomes twice the median, which is valid however the replicates depend on one another; every other number
     and bar becomes its median, and power is there if it is in most of them. A replicate that lacks a claim, or whose
     claim rests on another question set than the first one's, measured nothing: p = 1. A condition that most replicates
-    do not have is left out. Source: DiCiccio, DiCiccio and Romano 2020, doi:10.1016/j.spl.2020.108865; Rueschendorf
-    1982, doi:10.2307/1426529.
+    do not have is left out.
     """
     names = dict.fromkeys(claim.name for claims in replicates for claim in claims)
     return tuple(_combined(name, replicates) for name in names)
@@ -35,19 +34,14 @@ def _combined(name: str, replicates: Sequence[Sequence[Claim]]) -> Claim:
 
 
 def _over_replicates(reasons: Sequence[Reason], replicates: int, same: int) -> Reason:
-    first, missing = reasons[0], replicates - same
-    known = [each.value for each in reasons if each.value is not None and math.isfinite(each.value)]
+    first, draws = reasons[0], len(reasons) + replicates - same
+    values = [each.value for each in reasons]
+    value = p_over_draws(values, draws) if is_p_value(first) else over_draws(values, draws)
     bar = median(each.bar for each in reasons)
-    if is_p_value(first):
-        unknown = [1.0] * (len(reasons) - len(known) + missing)
-        value = min(1.0, 2 * median([*known, *unknown])) if known else None
-        return condition(first.code, value, first.relation, bar, first.dataset, role=first.role)
-    value = median(known) if known else None
     if first.role == "power":
-        holds = 2 * sum(bool(each.holds) for each in reasons) > len(reasons) + missing
+        holds = 2 * sum(bool(each.holds) for each in reasons) > draws
         return Reason(first.code, first.dataset, value, first.relation, bar, holds, first.role)
-    enough = 2 * len(known) > len(reasons) + missing
-    return condition(first.code, value if enough else None, first.relation, bar, first.dataset, role=first.role)
+    return condition(first.code, value, first.relation, bar, first.dataset, role=first.role)
 
 
 def is_p_value(reason: Reason) -> bool:

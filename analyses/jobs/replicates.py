@@ -10,6 +10,7 @@ from statistics import fmean, variance
 
 from provenance.analyses.asking.clock import Clock
 from provenance.analyses.claims.combined_claims import combined_claims, is_p_value
+from provenance.analyses.claims.combined_results import replicate_neurons, replicate_results
 from provenance.analyses.jobs.run_comparison import judged_by
 from provenance.analyses.results.claims import Claim
 from provenance.analyses.results.replicates import Replicate, ReplicateClaim, VarianceComponent
@@ -31,13 +32,18 @@ def replicated(draws: Sequence[tuple[int, Draw]], clock: Clock) -> OriginReport:
         report = draw()
         kept.append((seed, report if number == 1 else _without_arrays(report)))
     reports = [report for _, report in kept]
+    numbered = [(number, seed, report) for number, (seed, report) in enumerate(kept, 1)]
     judged = judged_by(reports[0], combined_claims([report.evidence.claims for report in reports]))
     return replace(
         judged,
         overall=f"Over {len(draws)} replicates: {judged.overall} All other numbers are of the first one, seed "
         f"{kept[0][0]}.",
-        replicates=tuple(row for seed, report in kept for row in _rows(seed, report)),
-        replicate_claims=tuple(_claim_row(seed, claim) for seed, report in kept for claim in report.evidence.claims),
+        replicates=tuple(row for drawn in numbered for row in _rows(*drawn)),
+        replicate_claims=tuple(
+            _claim_row(number, seed, claim) for number, seed, report in numbered for claim in report.evidence.claims
+        ),
+        replicate_neurons=tuple(replicate_neurons(reports)),
+        replicate_results=replicate_results(reports, judged.evidence.claims),
         variance=tuple(part for row in reports[0].transfer for part in components(row.dataset, reports)),
     )
 
@@ -49,18 +55,19 @@ def _without_arrays(report: OriginReport) -> OriginReport:
     return replace(report, identification=probe, base_identification=none, activity=(), activation_correlation=None)
 
 
-def _rows(seed: int, report: OriginReport) -> list[Replicate]:
+def _rows(number: int, seed: int, report: OriginReport) -> list[Replicate]:
     probe = report.identification
     return [
-        Replicate(seed, row.dataset, probe.C, int(probe.h_neurons.size), row.auroc, row.p_holm, row.verdict)
+        Replicate(number, seed, row.dataset, probe.C, int(probe.h_neurons.size), row.auroc, row.p_holm, row.verdict)
         for row in report.transfer
     ]
 
 
-def _claim_row(seed: int, claim: Claim) -> ReplicateClaim:
+def _claim_row(number: int, seed: int, claim: Claim) -> ReplicateClaim:
     tested = [reason.value for reason in claim.reasons if is_p_value(reason) and reason.role == "shown"]
     known = [value for value in tested if value is not None]
-    return ReplicateClaim(seed, claim.name, max(known) if known and len(known) == len(tested) else None, claim.verdict)
+    largest = max(known) if known and len(known) == len(tested) else None
+    return ReplicateClaim(number, seed, claim.name, largest, claim.verdict)
 
 
 def components(dataset: str, reports: Sequence[OriginReport]) -> list[VarianceComponent]:

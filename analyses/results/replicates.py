@@ -1,12 +1,21 @@
 """Results about replicates: the same comparison with other seeds, so with answers, splits and samples of its own."""
 
 from dataclasses import dataclass
+from typing import Any
 
+from provenance.analyses.results.drift import DriftResult, DriftTest
+from provenance.analyses.results.probes import HeldOut
+from provenance.analyses.results.transfer import Rung, TransferResult
 from provenance.records import Estimate, Verdict
 from provenance.table_declaration import column, table
 
 _SET = "Question set."
+_NUMBER = "Number of the replicate, from 1."
 _SEED = "Seed of the replicate's answers, splits, nulls and bootstraps."
+OVER_ALL = 0
+"""Number of what is said of all replicates together."""
+OF_EVERY_REPLICATE = (TransferResult, Rung, HeldOut, DriftResult, DriftTest)
+"""Declared results that are kept of every replicate, and of all of them together; a probe's are of the instruct one."""
 
 
 @table(
@@ -20,6 +29,7 @@ _SEED = "Seed of the replicate's answers, splits, nulls and bootstraps."
 class Replicate:
     """Transfer to one question set in one replicate."""
 
+    replicate: int = column("replicate", "count", _NUMBER)
     seed: int = column("seed", "count", _SEED, key=True)
     dataset: str = column("question set", "text", _SET, key=True)
     C: float | None = column("C", "compact", "Chosen inverse regularisation strength.", sql="c")
@@ -41,6 +51,7 @@ class Replicate:
 class ReplicateClaim:
     """One claim in one replicate."""
 
+    replicate: int = column("replicate", "count", _NUMBER)
     seed: int = column("seed", "count", _SEED, key=True)
     claim: str = column("claim", "text", "Name of the claim.", key=True)
     p_value: float | None = column("largest p", "p", "Largest p-value among the conditions; None without any.")
@@ -62,3 +73,25 @@ class VarianceComponent:
     dataset: str = column("question set", "text", _SET, key=True)
     source: str = column("source", "text", "Source of the variance.", key=True)
     sd: float | None = column("SD", "fixed3", "Square root of the variance; None if it could not be estimated.")
+
+
+@table(
+    "replicate_neuron", "H-Neurons of every replicate", row="one H-Neuron of the instruct checkpoint in one replicate"
+)
+@dataclass(frozen=True)
+class ReplicateNeuron:
+    """One H-Neuron of one replicate."""
+
+    replicate: int = column("replicate", "count", _NUMBER, key=True)
+    layer: int = column("layer", "count", "Layer of the instruct checkpoint, from 0.", key=True)
+    neuron_index: int = column("index", "count", "Index of the neuron in its layer, from 0.", key=True)
+
+
+@dataclass(frozen=True)
+class ReplicateResults:
+    """What the figures of a study show of one replicate, or of all of them together."""
+
+    number: int
+    """Of the replicate, from 1; `OVER_ALL` for all of them together."""
+    results: tuple[Any, ...]
+    """Of the classes `OF_EVERY_REPLICATE`."""

@@ -20,7 +20,13 @@ from provenance.analyses.results.drift import DriftResult, DriftTest, NeuronDrif
 from provenance.analyses.results.lineage import Alignment, LineageResult, MappedNeurons
 from provenance.analyses.results.overlap import OverlapNull, OverlapResult
 from provenance.analyses.results.probes import IdentificationResult
-from provenance.analyses.results.replicates import Replicate, ReplicateClaim, VarianceComponent
+from provenance.analyses.results.replicates import (
+    Replicate,
+    ReplicateClaim,
+    ReplicateNeuron,
+    ReplicateResults,
+    VarianceComponent,
+)
 from provenance.analyses.results.timeline import TimelinePoint
 from provenance.analyses.results.transfer import (
     DirectionLayer,
@@ -120,6 +126,10 @@ class OriginReport:
     """By seed and question set; empty for one draw. Everything else, but for claims, is of the first one."""
     replicate_claims: tuple[ReplicateClaim, ...] = ()
     """By seed and claim."""
+    replicate_neurons: tuple[ReplicateNeuron, ...] = ()
+    """By replicate and neuron."""
+    replicate_results: tuple[ReplicateResults, ...] = ()
+    """Of all replicates together first, then of each; empty for one draw."""
     variance: tuple[VarianceComponent, ...] = ()
     """By question set and source."""
     vocabulary: tuple[NeuronVocabulary, ...] = ()

@@ -3,13 +3,14 @@
 A figure shows only the results of queries, so every number in it is available as a table under the query's name. The
 SQL is common to SQLite and PostgreSQL. `:run` is by default the newest finished comparison that has rows of the query's
 subject. Queries about weights are in `provenance.db.reading.weights_queries`, about probes in
-`provenance.db.reading.probe_queries`, about single neurons in `provenance.db.reading.card_queries`; a declared result
-that names a query has one without SQL of its own.
+`provenance.db.reading.probe_queries`, about single neurons in `provenance.db.reading.card_queries`, about replicates in
+`provenance.db.reading.replicate_queries`; a declared result that names a query has one without SQL of its own.
 """
 
 from collections.abc import Mapping
 
 from provenance.db.reading import probe_queries as probe_sql
+from provenance.db.reading import replicate_queries as replicate_sql
 from provenance.db.reading import weights_queries as sql
 from provenance.db.reading.card_queries import EXAMPLES, NEURON_CARD
 from provenance.db.reading.query import Query
@@ -126,9 +127,33 @@ _ALL = (
         subject="neuron_list",
     ),
     Query(
-        "identification", "one probe on one held-out question set (Table 1)", probe_sql.IDENTIFICATION, subject="probe"
+        "identification",
+        "one probe on one held-out question set (Table 1)",
+        probe_sql.IDENTIFICATION,
+        subject="probe",
+        each_draw="identification-replicates",
+        known_by=("stage", "dataset"),
     ),
-    Query("probes", "one probe, and how its C was chosen", probe_sql.PROBES, subject="probe"),
+    Query(
+        "identification-replicates",
+        "the instruct probe of one replicate, or (0) over all, on one held-out question set",
+        replicate_sql.IDENTIFICATION,
+        subject="replicate_held_out",
+    ),
+    Query(
+        "probes",
+        "one probe, and how its C was chosen",
+        probe_sql.PROBES,
+        subject="probe",
+        each_draw="probes-replicates",
+        known_by=("stage",),
+    ),
+    Query(
+        "probes-replicates",
+        "the number of H-Neurons in one replicate, or (0) over all",
+        replicate_sql.PROBES,
+        subject="replicate_drift",
+    ),
     Query("probe-path", "one C that was tried, with the neurons it keeps", probe_sql.PROBE_PATH, subject="probe"),
     Query(
         "probe-curve",
@@ -171,8 +196,28 @@ _ALL = (
         "the probe on the base model, one question set, with both nulls (Figure 4a)",
         _TRANSFER,
         subject="transfer",
+        each_draw="transfer-replicates",
+        known_by=("dataset",),
     ),
-    Query("drift", "the H-Neurons' mean stability rank against its null", sql.DRIFT, subject="drift"),
+    Query(
+        "transfer-replicates",
+        "the probe of one replicate, or (0) over all, on the base model, one question set",
+        replicate_sql.TRANSFER,
+        subject="replicate_transfer",
+    ),
+    Query(
+        "drift",
+        "the H-Neurons' mean stability rank against its null",
+        sql.DRIFT,
+        subject="drift",
+        each_draw="drift-replicates",
+    ),
+    Query(
+        "drift-replicates",
+        "the same of one replicate, or (0) over all",
+        sql.DRIFT_REPLICATES,
+        subject="replicate_drift",
+    ),
     Query(
         "layers",
         "one layer: its H-Neurons, how far they and all its neurons moved, how active they are in both models",
@@ -196,7 +241,20 @@ _ALL = (
         subject="activity_set",
     ),
     Query("null-draws", "one draw of one null", _NULL_DRAWS, subject="drift"),
-    Query("h-neuron-ranks", "one H-Neuron's stability rank (Figure 4b)", sql.H_RANKS, subject="drift"),
+    Query(
+        "h-neuron-ranks",
+        "one H-Neuron's stability rank (Figure 4b)",
+        sql.H_RANKS,
+        subject="drift",
+        each_draw="h-neuron-ranks-replicates",
+        known_by=("layer", "neuron_index"),
+    ),
+    Query(
+        "h-neuron-ranks-replicates",
+        "one H-Neuron of one replicate, and its stability rank",
+        replicate_sql.H_RANKS,
+        subject="replicate_neuron",
+    ),
     Query(
         "rank-bins",
         "how many of all neurons have a stability rank in one bin (Figure 4b)",
@@ -218,7 +276,20 @@ _ALL = (
         {"each": 2},
         subject="run_task",
     ),
-    Query("claims", "one thing that may be said of the pair, and how well it stands", _CLAIMS, subject="claim"),
+    Query(
+        "claims",
+        "one thing that may be said of the pair, and how well it stands",
+        _CLAIMS,
+        subject="claim",
+        each_draw="claims-replicates",
+        known_by=("claim",),
+    ),
+    Query(
+        "claims-replicates",
+        "one claim in one replicate, or (0) over all",
+        replicate_sql.CLAIMS,
+        subject="replicate_claim",
+    ),
     Query("reasons", "one condition of a claim: value, bar, and whether it holds", _REASONS, subject="claim"),
     *(query_of(cls) for cls in (*RESULTS, *MEASURED) if declared(cls).query),
     Query("studies", "one study, the last changed first", _STUDIES),

@@ -18,5 +18,9 @@ class Query:
     """Default values of parameters; `run` has its own default."""
     subject: str = ""
     """Table with a row for every run that has such results; empty: any finished run will do."""
+    each_draw: str = ""
+    """Name of the query about every replicate of the run, with some of its columns; empty where there is none."""
+    known_by: tuple[str, ...] = ()
+    """Columns by which a row about all replicates is the one in place of which it stands."""
     narrow: tuple[str, ...] = ()
     """Columns that a terminal shows where all of them do not fit beside each other; empty: it shows rows as lines."""

@@ -25,6 +25,7 @@ from provenance.db.schema.data_dictionary import dictionary_rows
 from provenance.db.schema.tables import DERIVED, Base
 from provenance.defaults import LATEST
 from provenance.errors import InputError, nearest
+from provenance.table_declaration import REPLICATE
 
 __all__ = [
     "QUERIES", "DatabaseInfo", "Query", "QueryResult", "Source", "default_run", "info", "newest_run", "reading",
@@ -61,10 +62,17 @@ class QueryResult:
     """Values in the order of the columns; None where a number is not defined."""
     run: int | None = None
     """Its run; None if it is about all runs, or names them itself."""
+    with_replicates: "QueryResult | None" = None
+    """The rows over all replicates and those of each, told apart by a column; None where no run has several."""
 
     def records(self) -> list[dict[str, Any]]:
         """The rows as dictionaries."""
         return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+
+    def each_replicate(self) -> list[dict[str, Any]]:
+        """The rows of single replicates; none where no run has several."""
+        found = [] if self.with_replicates is None else self.with_replicates.records()
+        return [row for row in found if row[REPLICATE]]
 
     def only(self, names: Sequence[str]) -> "QueryResult":
         """Some of the columns, in the order given.

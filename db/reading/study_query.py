@@ -1,12 +1,19 @@
-"""Named queries over all runs of a study: the rows of each run, with the member's name before them."""
+"""Named queries over all runs of a study: the rows of each run, with the member's name before them.
+
+Of a run with several replicates, a row is the one over all of them where there is such a row, else the first one's. The
+rows of each replicate are beside them.
+"""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from provenance.analyses.results.replicates import OVER_ALL
 from provenance.db.reading.named_queries import QUERIES
+from provenance.db.reading.query import Query
 from provenance.db.reading.run_query import QueryResult, Source, run_query
 from provenance.errors import InputError
-from provenance.table_declaration import MEMBER
+from provenance.table_declaration import MEMBER, REPLICATE
 
 
 def by_member(rows: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
@@ -51,11 +58,51 @@ def study_query(
             found=repr(name),
             remedy="name one of these, or leave --study out",
         )
-    done = finished_members(source, study, kind)
     limits: dict[str, Any] = {"timeout_s": timeout_s, "max_rows": max_rows}
-    found = [run_query(source, name, {**given, "run": member["run"]}, **limits) for member in done]
-    rows = tuple((member[MEMBER], *row) for member, result in zip(done, found, strict=True) for row in result.rows)
-    return QueryResult((MEMBER, *found[0].columns), rows)
+    found: list[_OfMember] = []
+    for member in finished_members(source, study, kind):
+        own = run_query(source, name, {**given, "run": member["run"]}, **limits)
+        drawn = QUERIES[name].each_draw
+        draws = run_query(source, drawn, {"run": member["run"]}, **limits).records() if drawn else []
+        found.append(_OfMember(member[MEMBER], own, draws, QUERIES[name]))
+    columns = found[0].result.columns
+    rows = tuple((each.name, *row) for each in found for row in each.rows())
+    if not any(each.draws for each in found):
+        return QueryResult((MEMBER, *columns), rows)
+    numbered = tuple((each.name, *row) for each in found for row in each.numbered())
+    together = QueryResult((MEMBER, REPLICATE, *columns), numbered)
+    return QueryResult((MEMBER, *columns), rows, with_replicates=together)
+
+
+@dataclass(frozen=True)
+class _OfMember:
+    """The rows of one member's run, and those of its replicates."""
+
+    name: str
+    result: QueryResult
+    draws: Sequence[dict[str, Any]]
+    """Over all replicates, and of each; empty for one draw."""
+    query: Query
+
+    def _key(self, row: Mapping[str, Any]) -> tuple[object, ...]:
+        return tuple(row[name] for name in self.query.known_by)
+
+    def _values(self, row: Mapping[str, Any]) -> tuple[Any, ...]:
+        """In the order of the columns; None for what is not known of every replicate."""
+        return tuple(row.get(name) for name in self.result.columns)
+
+    def rows(self) -> list[tuple[Any, ...]]:
+        """The rows as they are, or over all replicates."""
+        over = {self._key(row): row for row in self.draws if row[REPLICATE] == OVER_ALL}
+        return [self._values(over.get(self._key(row), row)) for row in self.result.records()]
+
+    def numbered(self) -> list[tuple[Any, ...]]:
+        """All rows, each after the number of its replicate, which is None where there is one draw."""
+        if not self.draws:
+            return [(None, *row) for row in self.result.rows]
+        known = {self._key(row) for row in self.draws if row[REPLICATE] in (OVER_ALL, 1)}
+        first = [{**row, REPLICATE: 1} for row in self.result.records() if self._key(row) not in known]
+        return [(row[REPLICATE], *self._values(row)) for row in (*self.draws, *first)]
 
 
 def finished_members(source: Source, study: str | None, kind: str | None = None) -> list[dict[str, Any]]:

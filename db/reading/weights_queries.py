@@ -65,16 +65,24 @@ ORDER BY n.stability_rank
 LIMIT :limit
 """
 
-DRIFT = f"""
-SELECT {columns_of(DriftResult, "d")}, n.matching AS decided_by, n.k AS k_compared, n.ratio, n.ratio_low, n.ratio_high,
-       n.p_more_stable AS p_decides, n.smallest_detectable
-FROM drift d
-LEFT JOIN drift_test n ON n.run_id = d.run_id AND n.position = (
-     SELECT m.position FROM drift_test m
-     WHERE m.run_id = d.run_id AND m.side = 'hallucinated' AND m.measure = 'delta'
+
+def _drift(tables: str, key: str = "") -> str:
+    """SQL of the drift with the test that decides, from the tables whose names begin so and have this key as well."""
+    same = f" AND {{0}}.{key} = d.{key}" if key else ""
+    return f"""
+SELECT {f"d.{key}, " if key else ""}{columns_of(DriftResult, "d")}, n.matching AS decided_by, n.k AS k_compared,
+       n.ratio, n.ratio_low, n.ratio_high, n.p_more_stable AS p_decides, n.smallest_detectable
+FROM {tables}drift d
+LEFT JOIN {tables}drift_test n ON n.run_id = d.run_id{same.format("n")} AND n.position = (
+     SELECT m.position FROM {tables}drift_test m
+     WHERE m.run_id = d.run_id{same.format("m")} AND m.side = 'hallucinated' AND m.measure = 'delta'
      ORDER BY m.p_more_stable DESC, m.position DESC LIMIT 1)
-WHERE d.run_id = :run
+WHERE d.run_id = :run{f" ORDER BY d.{key}" if key else ""}
 """  # noqa: S608 - of declared names
+
+
+DRIFT = _drift("")
+DRIFT_REPLICATES = _drift("replicate_", "replicate")
 
 _DISTANCES = ("stability_rank", "cosine_distance_up", "cosine_distance_gate", "cosine_distance_down")
 LAYERS = f"""

@@ -28,7 +28,14 @@ from provenance.analyses.results.drift import (
 from provenance.analyses.results.lineage import ConfigDifference, TensorSimilarity
 from provenance.analyses.results.overlap import OverlapNull, OverlapResult
 from provenance.analyses.results.probes import Baseline, CurvePoint, HeldOut, PathPoint, StabilityResult
-from provenance.analyses.results.replicates import Replicate, ReplicateClaim, VarianceComponent
+from provenance.analyses.results.replicates import (
+    OF_EVERY_REPLICATE,
+    OVER_ALL,
+    Replicate,
+    ReplicateClaim,
+    ReplicateNeuron,
+    VarianceComponent,
+)
 from provenance.analyses.results.timeline import TimelinePoint
 from provenance.analyses.results.transfer import (
     DirectionLayer,
@@ -84,6 +91,7 @@ RESULTS = (
     NeuronAnswer,
     Replicate,
     ReplicateClaim,
+    ReplicateNeuron,
     VarianceComponent,
     TensorSimilarity,
     ConfigDifference,
@@ -117,6 +125,16 @@ def _bulk(cls: type) -> Table:
     return _table(said.bulk, f"{said.row}, for one neuron", (*said.keys, *ROW_PER_NEURON, *said.per_neuron), **BULK)
 
 
+def _of_replicates(cls: type) -> Table:
+    said = declared(cls)
+    number = Stored(
+        "replicate", int, nullable=False, key=True, unit="",
+        about=f"Number of the replicate, from 1; {OVER_ALL}: all of them together, numbers as medians, p doubled.",
+    )  # fmt: skip
+    own = (part for part in said.stored() if part.name not in said.scope)
+    return _table(f"replicate_{said.name}", f"{said.row}, in one replicate or over all", (number, *own))
+
+
 def _column(part: Stored) -> Column[Any]:
     kind, unit, about = _SQL_TYPES[part.kind](), {"unit": part.unit}, _MISSING.sub("NULL", part.about)
     return Column(part.name, kind, nullable=part.nullable, primary_key=part.key, comment=about or None, info=unit)
@@ -126,5 +144,7 @@ TABLES: dict[type, Table] = {
     cls: _table(declared(cls).name, declared(cls).row, declared(cls).stored()) for cls in (*RESULTS, *MEASURED)
 }
 """SQL table of each declared result or measurement."""
+REPLICATE_TABLES: dict[type, Table] = {cls: _of_replicates(cls) for cls in OF_EVERY_REPLICATE}
+"""The SQL table with the rows of every replicate, and of all of them together, of those results that have one."""
 BULK_TABLES: dict[type, Table] = {cls: _bulk(cls) for cls in RESULTS if declared(cls).bulk}
 """The SQL table with a row per neuron, of those that have one."""

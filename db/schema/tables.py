@@ -13,7 +13,7 @@ from provenance.db.schema.base import Base
 from provenance.db.schema.data_dictionary import DataDictionary
 from provenance.db.schema.lineage import AlignmentRow, Lineage, NeuronList
 from provenance.db.schema.neurons import Neuron, NeuronSetMember, NeuronSetRow, ProbeNeuron
-from provenance.db.schema.result_tables import BULK_TABLES, RESULTS, TABLES
+from provenance.db.schema.result_tables import BULK_TABLES, REPLICATE_TABLES, RESULTS, TABLES
 from provenance.db.schema.results import FunnelDrop, NullDraw, Probe
 from provenance.db.schema.studies import StudyMember, StudyRow
 from provenance.db.schema.work import (
@@ -70,6 +70,7 @@ BY_HAND = (
 DERIVED: tuple[Table, ...] = (
     *(Base.metadata.tables[cls.__tablename__] for cls in BY_HAND),
     *(TABLES[cls] for cls in RESULTS),
+    *REPLICATE_TABLES.values(),
     *BULK_TABLES.values(),
 )
 """Tables whose rows belong to one run and are written together; a table is behind those that it refers to."""

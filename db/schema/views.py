@@ -195,14 +195,17 @@ V_NEURON_ACTIVITY = View(
     """,
 )
 
-_NULL = {"auroc": "mean", "sets_low": "low", "sets_high": "high", "sets_p95": "p95", "draws": "draws"}
+NULL_COLUMNS = {"auroc": "mean", "sets_low": "low", "sets_high": "high", "sets_p95": "p95", "draws": "draws"}
+"""Columns of a null of transfer, and what they are called behind its name."""
 
 
 def _nulls() -> Iterator[ViewColumn]:
     """The nulls of transfer, side by side."""
     for name, kind in TRANSFER_NULLS.items():
-        for column in _of(TABLES[Rung], name, _NULL):
-            yield replace(column, name=f"{name}_{_NULL[column.name]}", meaning=f"Null `{kind}`: {column.meaning}")
+        for column in _of(TABLES[Rung], name, NULL_COLUMNS):
+            yield replace(
+                column, name=f"{name}_{NULL_COLUMNS[column.name]}", meaning=f"Null `{kind}`: {column.meaning}"
+            )
 
 
 V_TRANSFER = View(

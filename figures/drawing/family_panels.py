@@ -23,6 +23,7 @@ POOLED = "all families"
 FEW_DECADES = 100.0  # a wider logarithmic axis has one label a decade
 WHITE = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
 _LIFT = 0.16  # the null lies below the point, the published number above
+_TOP = 0.3  # where single replicates lie
 
 
 @dataclass(frozen=True)
@@ -70,15 +71,24 @@ class Words:
     """Panels with a logarithmic axis."""
 
 
-def family_panels(entries: Sequence[Entry], pooled: Mapping[str, tuple[float, float, float]], words: Words) -> Figure:
+def family_panels(
+    entries: Sequence[Entry],
+    pooled: Mapping[str, tuple[float, float, float]],
+    words: Words,
+    each: Sequence[Entry] = (),
+) -> Figure:
     """Draw one panel for each title in the entries, in their order, with families from top to bottom.
 
-    `pooled` has mean, lower and upper end of the mean over families by panel.
+    Args:
+        entries: One for each family and panel.
+        pooled: Mean, lower and upper end of the mean over families by panel.
+        words: What panels and legend say.
+        each: Those of single replicates, which become dots above the row of their family.
     """
     families = list(dict.fromkeys(entry.family for entry in entries))
     panels = list(dict.fromkeys(entry.panel for entry in entries))
     rows = len(families) + (1.2 if pooled else 0)
-    legend = _legend(entries, pooled, words)
+    legend = _legend(entries, pooled, words, each)
     width = style.page_in() if len(panels) > 1 else style.column_in()
     lines = -(-len(legend) // (3 if len(panels) > 1 else 1))
     height = FRAME_IN + ROW_IN * rows + LEGEND_IN * lines
@@ -88,6 +98,9 @@ def family_panels(entries: Sequence[Entry], pooled: Mapping[str, tuple[float, fl
         for panel, frame in zip(panels, axes, strict=True):
             shown = [entry for entry in entries if entry.panel == panel]
             _panel(frame, shown, families, panel, words, pooled.get(panel))
+            for single in each:
+                if single.panel == panel and single.value is not None:
+                    _replicate(frame, families.index(single.family), single, single.value)
         _names(axes[0], families, rows, pooled=bool(pooled))
         figure.legend(
             handles=legend, loc="outside lower center", ncols=-(-len(legend) // lines), borderaxespad=0.1,
@@ -162,6 +175,13 @@ def _entry(axes: Axes, position: float, entry: Entry) -> None:
     )  # fmt: skip
 
 
+def _replicate(axes: Axes, position: float, entry: Entry, value: float) -> None:
+    axes.plot(
+        value, position - _TOP, "o", markersize=2.2, zorder=5, markeredgecolor=style.BLUE, markeredgewidth=0.6,
+        markerfacecolor=style.BLUE if entry.filled else "white", gid=f"replicate:{entry.panel}:{entry.family}",
+    )  # fmt: skip
+
+
 def _pooled(axes: Axes, position: float, found: tuple[float, float, float]) -> None:
     mean, low, high = found
     corners = [(low, position), (mean, position - 0.2), (high, position), (mean, position + 0.2)]
@@ -182,7 +202,10 @@ def _names(axes: Axes, families: Sequence[str], rows: float, *, pooled: bool) ->
 
 
 def _legend(
-    entries: Sequence[Entry], pooled: Mapping[str, tuple[float, float, float]], words: Words
+    entries: Sequence[Entry],
+    pooled: Mapping[str, tuple[float, float, float]],
+    words: Words,
+    each: Sequence[Entry],
 ) -> list[Line2D | Patch]:
     point = {"color": style.BLUE, "marker": "o", "markersize": 4.2, "markeredgecolor": style.BLUE, "linewidth": 1.2}
     drawn = [entry for entry in entries if entry.value is not None]
@@ -191,6 +214,10 @@ def _legend(
         for filled, face, said in ((True, style.BLUE, words.filled), (False, "white", words.hollow))
         if any(entry.filled is filled for entry in drawn)
     ]
+    if any(entry.value is not None for entry in each):
+        handles.append(
+            Line2D([], [], linestyle="", marker="o", markersize=2.2, color=style.BLUE, label="each replicate")
+        )
     if any(entry.null is not None for entry in drawn):
         handles.append(Patch(facecolor=style.LIGHT_GREY, edgecolor=style.GREY, linewidth=0.4, label=words.null))
     if any(entry.published is not None for entry in entries):

@@ -12,7 +12,7 @@ from provenance.figures.report.html import FILE_NAME, environment, inline, write
 from provenance.figures.tables.compliance import slopes_table
 from provenance.figures.tables.evidence import brief_trace, kept, trace
 from provenance.figures.tables.result_tables import ReportTable
-from provenance.figures.tables.study import QUERIES, literature_table, members_table, unfinished_table
+from provenance.figures.tables.study import QUERIES, literature_table, members_table, replicates_table, unfinished_table
 from provenance.figures.wording.run_words import concept_of
 from provenance.files import write_whole
 
@@ -65,7 +65,7 @@ def study_tables(source: Source, study: str, *, brief: bool = False) -> list[Rep
     found = (
         members_table(members, results),
         slopes_table(results, brief=brief),
-        *((brief_trace(results),) if brief else (trace(results), kept(results))),
+        *((brief_trace(results),) if brief else (replicates_table(results), trace(results), kept(results))),
         unfinished_table(members),
         literature_table(members, results),
     )

@@ -10,8 +10,8 @@ from provenance.cells import Record, interval, p_cell
 from provenance.figures.drawing.family_panels import Entry, Words, family_panels
 from provenance.figures.drawing.figure_spec import GalleryFigure
 from provenance.figures.tables.latex import Table
-from provenance.figures.wording.run_words import Parts, source
-from provenance.figures.wording.study_words import listed_p, mean_words, so_many_families
+from provenance.figures.wording.run_words import Parts, captioned, source
+from provenance.figures.wording.study_words import counted, listed_p, mean_words, replicates_words, so_many_families
 from provenance.statistics.holm import holm
 from provenance.statistics.meta_analysis import Pooled, pooled_intervals
 
@@ -30,14 +30,18 @@ def pooled(rows: Sequence[Record]) -> tuple[Pooled, np.ndarray] | None:
     )
 
 
-def figure(rows: Sequence[Record]) -> Figure:
-    """Draw the ratio of every family on a logarithmic axis."""
-    entries = [
+def entries(rows: Sequence[Record]) -> list[Entry]:
+    """One entry for each row of the query `drift`."""
+    return [
         Entry(row["family"], PANEL, row["ratio"], row["ratio_low"], row["ratio_high"], row["verdict"] == "supported")
         if row in measured(rows)
         else Entry(row["family"], PANEL, None, note="no power")
         for row in rows
     ]
+
+
+def figure(rows: Sequence[Record], drawn: Sequence[Record] = ()) -> Figure:
+    """Draw the ratio of every family on a logarithmic axis, and those of single replicates."""
     found = pooled(rows)
     mean = {} if found is None else {PANEL: (math.exp(found[0].mean), math.exp(found[0].low), math.exp(found[0].high))}
     words = Words(
@@ -50,21 +54,24 @@ def figure(rows: Sequence[Record]) -> Figure:
         filled="weights kept",
         hollow="not distinguishable",
     )
-    return family_panels(entries, mean, words)
+    return family_panels(entries(rows), mean, words, entries(drawn))
 
 
 def caption(parts: Parts) -> list[str]:
     """Caption, the mean over families, and the numbers of each."""
     rows = parts["drift"].records()
-    lede = (
+    found, drawn = pooled(rows), parts["drift"].each_replicate()
+    lede = captioned(
         f"Change of the H-Neurons’ weights in {so_many_families(len(rows))}, relative to neurons of like layer, norm "
-        "and activity, with 95 % intervals; below 1 they were kept."
+        "and activity, with 95 % intervals; below 1 they were kept.",
+        replicates_words(parts["drift"]),
+        "Last row: the random-effects mean." if found else "",
     )
-    found = pooled(rows)
-    lede += " Last row: the random-effects mean." if found else ""
     means = [f"Mean over {mean_words(*found, math.exp)}"] if found else []
-    words = [f"{row['family']}: {interval(row, 'ratio')}, k = {row['k_compared']}." for row in measured(rows)]
-    return [lede, *means, *words, *_holm_words(rows), f"Drawn from {source(parts)}."]
+    words = [
+        f"{row['family']}: {interval(row, 'ratio')}, k = {counted(row, drawn, 'k_compared')}." for row in measured(rows)
+    ]
+    return [*lede, *means, *words, *_holm_words(rows), f"Drawn from {source(parts)}."]
 
 
 def _holm_words(rows: Sequence[Record]) -> list[str]:
@@ -77,11 +84,19 @@ def _holm_words(rows: Sequence[Record]) -> list[str]:
 def table(parts: Parts) -> Table:
     """The figure as a table."""
     header = ("family", "k", "× like neurons", "p", "verdict")
+    drawn = parts["drift"].each_replicate()
     rows = [
-        (row["family"], str(row["k_compared"]), interval(row, "ratio"), p_cell(row["p_decides"]), row["verdict"])
+        (
+            row["family"],
+            counted(row, drawn, "k_compared"),
+            interval(row, "ratio"),
+            p_cell(row["p_decides"]),
+            row["verdict"],
+        )
         for row in measured(parts["drift"].records())
     ]
-    return Table("Change of the H-Neurons relative to like neurons, by family.", header, rows)
+    said = f"Change of the H-Neurons relative to like neurons, by family. {replicates_words(parts['drift'], '')}"
+    return Table(said.strip(), header, rows)
 
 
 FIGURE = GalleryFigure(
@@ -91,7 +106,7 @@ FIGURE = GalleryFigure(
     data={"drift": ("drift", {})},
     ready=lambda parts: bool(measured(parts["drift"].records())),
     context=("study", "run", "drift"),
-    draw=lambda parts: figure(parts["drift"].records()),
+    draw=lambda parts: figure(parts["drift"].records(), parts["drift"].each_replicate()),
     caption=caption,
     table=table,
 )

@@ -14,8 +14,14 @@ from provenance.checkpoints.published_numbers import Published, of_dataset, publ
 from provenance.figures.drawing.family_panels import Entry, Words, family_panels
 from provenance.figures.drawing.figure_spec import GalleryFigure
 from provenance.figures.tables.latex import Table
-from provenance.figures.wording.run_words import Parts, has_power, source, verdict_words
-from provenance.figures.wording.study_words import diamonds, listed_p, mean_words, so_many_families
+from provenance.figures.wording.run_words import Parts, captioned, has_power, source, verdict_words
+from provenance.figures.wording.study_words import (
+    diamonds,
+    listed_p,
+    mean_words,
+    replicates_words,
+    so_many_families,
+)
 from provenance.statistics.holm import holm
 from provenance.statistics.meta_analysis import Pooled, pooled_intervals
 from provenance.words import TRANSFER_NULLS
@@ -79,8 +85,8 @@ def share(logit: float) -> float:
     return 1 / (1 + math.exp(-logit))
 
 
-def figure(rows: Sequence[Record]) -> Figure:
-    """Draw a panel for each question set, from rows of `transfer` over the study."""
+def figure(rows: Sequence[Record], drawn: Sequence[Record] = ()) -> Figure:
+    """Draw a panel for each question set, from rows of `transfer` over the study, and those of single replicates."""
     means = {name: (share(p.mean), share(p.low), share(p.high)) for name, (p, _) in pooled(rows).items()}
     datasets = list(dict.fromkeys(row["dataset"] for row in rows))
     words = Words(
@@ -92,22 +98,23 @@ def figure(rows: Sequence[Record]) -> Figure:
         filled="readable in the base",
         hollow="not distinguishable",
     )
-    return family_panels(entries(rows), means, words)
+    return family_panels(entries(rows), means, words, entries(drawn))
 
 
 def caption(parts: Parts) -> list[str]:
     """Caption, then the means over families and every number."""
     rows = parts["transfer"].records()
     count = len({row["family"] for row in rows})
-    lede = (
-        f"Backward transfer in {so_many_families(count)}: AUROC of each instruct checkpoint’s probe, weights "
-        "unchanged, on its base model’s own responses, with 95 % intervals. Grey: the strictest of random neurons, "
-        "layer-matched neurons and searches with shuffled labels."
-    )
-    lede += diamonds("numbers", drawn=any(entry.published is not None for entry in entries(rows)))
     means = [f"{name}, mean over {mean_words(*found, share)}" for name, found in pooled(rows).items()]
-    lede += " Last row: the random-effects mean over families." if means else ""
-    return [lede, *means, *map(_words, rows), *_holm_words(rows), f"Drawn from {source(parts)}."]
+    lede = captioned(
+        f"Backward transfer in {so_many_families(count)}: AUROC of each instruct checkpoint’s probe, weights "
+        "unchanged, on its base model’s own responses, with 95 % intervals.",
+        replicates_words(parts["transfer"]),
+        "Grey: the strictest of random neurons, layer-matched neurons and searches with shuffled labels.",
+        diamonds("numbers", drawn=any(entry.published is not None for entry in entries(rows))),
+        "Last row: the random-effects mean over families." if means else "",
+    )
+    return [*lede, *means, *map(_words, rows), *_holm_words(rows), f"Drawn from {source(parts)}."]
 
 
 def _words(row: Record) -> str:
@@ -156,7 +163,7 @@ def table(parts: Parts) -> Table:
         "Backward transfer over families: AUROC with its 95 % interval on the base model’s own responses, 95th "
         "percentile of refitted neuron sets, p after Holm’s correction over all rows, and the published AUROC."
     )
-    return Table(said, header, cells)
+    return Table(f"{said} {replicates_words(parts['transfer'], '')}".strip(), header, cells)
 
 
 FIGURE = GalleryFigure(
@@ -166,7 +173,7 @@ FIGURE = GalleryFigure(
     data={"transfer": ("transfer", {})},
     ready=lambda parts: bool(parts["transfer"].rows),
     context=("study", "run", "transfer"),
-    draw=lambda parts: figure(parts["transfer"].records()),
+    draw=lambda parts: figure(parts["transfer"].records(), parts["transfer"].each_replicate()),
     caption=caption,
     table=table,
 )

@@ -14,15 +14,14 @@ from provenance.checkpoints.published_numbers import of_dataset, published_numbe
 from provenance.figures.drawing.family_panels import Entry, Words, family_panels
 from provenance.figures.drawing.figure_spec import GalleryFigure
 from provenance.figures.tables.latex import Table
-from provenance.figures.wording.run_words import Parts, source
-from provenance.figures.wording.study_words import diamonds, so_many_families
+from provenance.figures.wording.run_words import Parts, captioned, source
+from provenance.figures.wording.study_words import diamonds, replicates_words, so_many_families
+from provenance.table_declaration import MEMBER
 
 
-def own(parts: Parts) -> list[Record]:
-    """Rows of the instruct checkpoints' probes with a held-out set."""
-    return [
-        row for row in parts["identification"].records() if row["stage"] == "instruct" and row["dataset"] is not None
-    ]
+def own(rows: Sequence[Record]) -> list[Record]:
+    """Of rows of the query `identification`, those of the instruct checkpoints' probes with a held-out set."""
+    return [row for row in rows if row["stage"] == "instruct" and row["dataset"] is not None]
 
 
 def number(row: Record) -> str:
@@ -58,8 +57,8 @@ def entries(rows: Sequence[Record]) -> list[Entry]:
     return found
 
 
-def figure(rows: Sequence[Record]) -> Figure:
-    """Draw a panel for each question set."""
+def figure(rows: Sequence[Record], drawn: Sequence[Record] = ()) -> Figure:
+    """Draw a panel for each question set, with dots for single replicates."""
     names = {row["dataset"]: number(row) for row in rows}
     words = Words(
         axis={dataset: "accuracy" if name == "accuracy" else "detected" for dataset, name in names.items()},
@@ -70,30 +69,35 @@ def figure(rows: Sequence[Record]) -> Figure:
         filled="interval above random neurons",
         hollow="not above them",
     )
-    return family_panels(entries(rows), {}, words)
+    return family_panels(entries(rows), {}, words, entries(drawn))
 
 
 def caption(parts: Parts) -> list[str]:
     """Caption, then every number."""
-    rows = own(parts)
+    rows = own(parts["identification"].records())
     count = len({row["family"] for row in rows})
-    lede = (
+    lede = captioned(
         f"Table 1 over {so_many_families(count)}: accuracy of each instruct checkpoint’s probe on "
         "its own balanced held-out responses (sets with one class: share detected), with 95 % intervals, beside probes "
-        "refitted on as many random neurons."
+        "refitted on as many random neurons.",
+        replicates_words(parts["identification"], numbers="medians"),
+        diamonds("numbers", drawn=any(entry.published is not None for entry in entries(rows))),
     )
-    lede += diamonds("numbers", drawn=any(entry.published is not None for entry in entries(rows)))
     words = [
         f"{row['family']}, {row['dataset']}: {number(row)} {interval(row, number(row))}, random "
         f"{interval(row, f'random_{number(row)}')}, n = {row['n_faithful']} + {row['n_hallucinated']}."
         for row in rows
     ]
-    return [lede, *words, f"Drawn from {source(parts)}."]
+    return [*lede, *words, f"Drawn from {source(parts)}."]
 
 
 def table(parts: Parts) -> Table:
-    """Table 1 in the paper's form: a row a family, a column a question set, published numbers below ours."""
-    rows, published = own(parts), published_numbers()
+    """Table 1 in the paper's form: a row a family, a column a question set, published numbers below ours.
+
+    Of several replicates the medians, and their ranges.
+    """
+    result, published = parts["identification"], published_numbers()
+    rows, drawn = own(result.records()), own(result.each_replicate())
     totals = {row["family"]: row for row in parts["run"].records()}
     datasets = list(dict.fromkeys(row["dataset"] for row in rows))
     cells: list[tuple[str, ...]] = []
@@ -101,7 +105,7 @@ def table(parts: Parts) -> Table:
         of_family = {row["dataset"]: row for row in rows if row["family"] == family}
         about, k = totals[family], next(iter(of_family.values()))["n_h_neurons"]
         share = 1000 * k / (about["layers"] * about["neurons_per_layer"])
-        cells.append((family, fixed(share), *(_cell(of_family.get(dataset)) for dataset in datasets)))
+        cells.append((family, fixed(share), *(_cell(of_family.get(dataset), drawn) for dataset in datasets)))
         if family in published:
             numbers = published[family]
             printed = [of_dataset(numbers.accuracy, dataset) for dataset in datasets]
@@ -110,20 +114,25 @@ def table(parts: Parts) -> Table:
         "Accuracy (%) of the H-Neuron probe on balanced held-out responses, in brackets that of probes on as many "
         "random neurons; share of H-Neurons in thousandths. Sets with one class: share detected."
     )
-    return Table(said, ("family", "‰", *datasets), cells)
+    over = replicates_words(result, "", "medians and, in square brackets, ranges")
+    return Table(f"{said} {over}".strip(), ("family", "‰", *datasets), cells)
 
 
-def _cell(row: Record | None) -> str:
+def _cell(row: Record | None, drawn: Sequence[Record]) -> str:
     if row is None or row[number(row)] is None:
         return NOTHING
-    return _printed((row[number(row)], row[f"random_{number(row)}"]))
+    name = number(row)
+    each = [one[name] for one in drawn if all(one[key] == row[key] for key in (MEMBER, "dataset"))]
+    known = [100 * value for value in each if value is not None]
+    spread = f" [{fixed(min(known), 1)}, {fixed(max(known), 1)}]" if known else ""
+    return _printed((row[name], row[f"random_{name}"]), spread)
 
 
-def _printed(pair: tuple[float, float | None] | None) -> str:
+def _printed(pair: tuple[float, float | None] | None, spread: str = "") -> str:
     if pair is None:
         return NOTHING
     probe, other = pair
-    return fixed(100 * probe, 1) + (f" ({fixed(100 * other, 1)})" if other is not None else "")
+    return fixed(100 * probe, 1) + spread + (f" ({fixed(100 * other, 1)})" if other is not None else "")
 
 
 FIGURE = GalleryFigure(
@@ -131,9 +140,9 @@ FIGURE = GalleryFigure(
     name="study_table_1",
     title="Do the probes tell hallucinated answers?",
     data={"identification": ("identification", {})},
-    ready=lambda parts: bool(own(parts)),
+    ready=lambda parts: bool(own(parts["identification"].records())),
     context=("study", "run", "identification"),
-    draw=lambda parts: figure(own(parts)),
+    draw=lambda parts: figure(own(parts["identification"].records()), own(parts["identification"].each_replicate())),
     caption=caption,
     table=table,
 )

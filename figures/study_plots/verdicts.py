@@ -10,13 +10,16 @@ from provenance.cells import NOTHING, Record
 from provenance.figures.drawing import style
 from provenance.figures.drawing.figure_spec import GalleryFigure
 from provenance.figures.tables.latex import Table
-from provenance.figures.wording.run_words import Parts, source
-from provenance.figures.wording.study_words import so_many_families
+from provenance.figures.wording.run_words import Parts, captioned, source
+from provenance.figures.wording.study_words import replicates_words, so_many_families
 from provenance.records import MARKS
+from provenance.table_declaration import REPLICATE
 from provenance.words import CLAIMS, claim_words
 
 ROW_IN = 0.26
 FRAME_IN = 1.05
+SIZE, SMALL, EDGE = 6.5, 2.4, 1.1  # points, of the verdict, of that of one replicate, and of its edge
+BELOW, APART = 0.36, 0.16  # of single replicates, in rows and columns
 _FACES = {"supported": style.BLUE, "not distinguishable": "white"}
 
 
@@ -31,29 +34,41 @@ def claims_of(rows: Sequence[Record]) -> list[str]:
     return [claim for claim in CLAIMS if claim in made] + sorted(made - set(CLAIMS))
 
 
-def figure(rows: Sequence[Record]) -> Figure:
-    """Draw a column for each claim and a row for each family, from rows of `claims` over the study."""
+def figure(rows: Sequence[Record], drawn: Sequence[Record] = ()) -> Figure:
+    """Draw a column for each claim and a row for each family, with small marks for the replicates below.
+
+    Args:
+        rows: Rows of the query `claims` over the study.
+        drawn: Those of single replicates.
+    """
     families, claims = families_of(rows), claims_of(rows)
     with style.paper():
         size = (style.page_in() if len(claims) > 5 else style.column_in(), FRAME_IN + ROW_IN * len(families))
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.add_subplot()
         for row in rows:
-            _mark(axes, claims.index(row["claim"]), families.index(row["family"]), row)
+            _mark(axes, claims.index(row["claim"]), families.index(row["family"]), row, SIZE)
+            own = [each for each in drawn if all(each[key] == row[key] for key in ("claim", "family"))]
+            for number, each in enumerate(own):
+                place = claims.index(row["claim"]) + APART * (number - (len(own) - 1) / 2)
+                _mark(axes, place, families.index(row["family"]) + BELOW, each, SMALL)
         _frame(axes, families, claims)
         figure.legend(handles=_legend(rows), loc="outside lower center", ncols=3, borderaxespad=0.1, handletextpad=0.3,
                       columnspacing=1.0)  # fmt: skip
     return figure
 
 
-def _mark(axes: Axes, column: int, position: int, row: Record) -> None:
+def _mark(axes: Axes, column: float, position: float, row: Record, size: float) -> None:
     name = f"{row['claim']}:{row['family']}:{row['verdict']}"
+    edge = EDGE * (size / SIZE) ** 0.5
+    if row.get(REPLICATE):
+        name = f"replicate {row[REPLICATE]}:{name}"
     if row["verdict"] == "no power":
-        axes.plot(column, position, "_", markersize=6, color=style.GREY, markeredgewidth=1.2, gid=name)
+        axes.plot(column, position, "_", markersize=size, color=style.GREY, markeredgewidth=edge, gid=name)
         return
     axes.plot(
-        column, position, "o", markersize=6.5, markerfacecolor=_FACES[row["verdict"]], markeredgecolor=style.BLUE,
-        markeredgewidth=1.1, gid=name,
+        column, position, "o", markersize=size, markerfacecolor=_FACES[row["verdict"]], markeredgecolor=style.BLUE,
+        markeredgewidth=edge, gid=name,
     )  # fmt: skip
 
 
@@ -90,9 +105,10 @@ def _legend(rows: Sequence[Record]) -> list[Line2D]:
 def caption(parts: Parts) -> list[str]:
     """Caption, then the claims of each family."""
     rows = parts["claims"].records()
-    lede = (
+    lede = captioned(
         f"Verdicts in {so_many_families(len(families_of(rows)))}: filled, every condition of the claim holds; hollow, "
-        "not distinguishable from its null; dash, no power."
+        "not distinguishable from its null; dash, no power.",
+        replicates_words(parts["claims"], "small marks", "one verdict"),
     )
     words = [
         f"{family}: "
@@ -100,7 +116,7 @@ def caption(parts: Parts) -> list[str]:
         + "."
         for family in families_of(rows)
     ]
-    return [lede, *words, f"Drawn from {source(parts)}."]
+    return [*lede, *words, f"Drawn from {source(parts)}."]
 
 
 def table(parts: Parts) -> Table:
@@ -123,7 +139,7 @@ FIGURE = GalleryFigure(
     data={"claims": ("claims", {})},
     ready=lambda parts: bool(parts["claims"].rows),
     context=("study", "run", "claims"),
-    draw=lambda parts: figure(parts["claims"].records()),
+    draw=lambda parts: figure(parts["claims"].records(), parts["claims"].each_replicate()),
     caption=caption,
     table=table,
 )

@@ -2,15 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 
+from provenance.analyses.results.replicates import Replicate
 from provenance.cells import NOTHING, Record, compact, fixed, interval
 from provenance.checkpoints.published_numbers import of_dataset, published_numbers
 from provenance.db.reading.run_query import QueryResult
-from provenance.figures.tables.result_tables import ReportTable
+from provenance.figures.tables.result_tables import ReportTable, report_table
 from provenance.figures.wording.run_words import has_power
+from provenance.figures.wording.study_words import count_words, replicate_counts
 from provenance.records import MARKS
 from provenance.words import CLAIMS, Concept
 
-QUERIES = ("run", "probes", "transfer", "drift", "claims", "compliance-slopes", "trace")
+QUERIES = ("run", "probes", "transfer", "drift", "claims", "compliance-slopes", "trace", "replicates")
 """Named queries about one run that the tables need."""
 
 
@@ -29,7 +31,11 @@ def members_table(members: Sequence[Record], results: Mapping[str, QueryResult])
     rows = [(name, *([about[name]] if differ else []), *_member(name, results)) for name in names]
     words = (0, 1, len(header) - 1) if differ else (0, len(header) - 1)
     note = ", ".join(f"{mark} {verdict}" for verdict, mark in MARKS.items())
-    said = f"Transfer: AUROC on the first question set with power. {note}."
+    counts = replicate_counts(results["claims"])
+    over = (
+        f" Numbers and verdicts are those over {count_words(counts)} replicates: medians, p doubled." if counts else ""
+    )
+    said = f"Transfer: AUROC on the first question set with power. {note}.{over}"
     return ReportTable("Families", said, header, rows, words, quoted=words[:-1])
 
 
@@ -52,6 +58,11 @@ def _rows(name: str, result: QueryResult) -> list[Record]:
 def _of(name: str, result: QueryResult, stage: str) -> list[Record]:
     """Rows of a member; those of one checkpoint where the query is about both."""
     return [row for row in _rows(name, result) if row.get("stage", stage) == stage]
+
+
+def replicates_table(results: Mapping[str, QueryResult]) -> ReportTable | None:
+    """Transfer in every replicate of every family; None where no family has several."""
+    return report_table(Replicate, results["replicates"].records())
 
 
 def unfinished_table(members: Sequence[Record]) -> ReportTable | None:

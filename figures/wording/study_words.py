@@ -1,12 +1,14 @@
 """Means and p-values over the families of a study in words."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from provenance.cells import fixed, p_cell
+from provenance.cells import Record, fixed, p_cell
+from provenance.db.reading.run_query import QueryResult
 from provenance.statistics.meta_analysis import Pooled
+from provenance.table_declaration import MEMBER, REPLICATE
 
 
 def so_many_families(count: int) -> str:
@@ -14,9 +16,40 @@ def so_many_families(count: int) -> str:
     return f"{count} famil{'y' if count == 1 else 'ies'}"
 
 
+def replicates_words(result: QueryResult, marks: str = "dots", numbers: str = "medians, p doubled") -> str:
+    """How many replicates the families have, and how they are shown, as a sentence; empty for single draws.
+
+    Args:
+        result: Rows of a query over the study.
+        marks: Name of what stands for a single replicate; empty in a table, which has none.
+        numbers: What is shown of all of them together.
+    """
+    counts, each = replicate_counts(result), f"; {marks}: each" if marks else ""
+    return f"Over {count_words(counts)} replicates: {numbers}{each}." if counts else ""
+
+
+def replicate_counts(result: QueryResult) -> list[int]:
+    """Number of replicates of each family of a result; empty where none has several."""
+    drawn = [(row[MEMBER], row[REPLICATE]) for row in result.each_replicate()]
+    families = dict.fromkeys(row[MEMBER] for row in result.records())
+    return [max(1, len({pair for pair in drawn if pair[0] == name})) for name in families] if drawn else []
+
+
+def count_words(counts: Sequence[int]) -> str:
+    """A count, or the smallest and the largest of several."""
+    low, high = min(counts), max(counts)
+    return str(low) if low == high else f"{low} to {high}"
+
+
+def counted(row: Record, drawn: Sequence[Record], column: str) -> str:
+    """A count of a family, with its range over the family's replicates."""
+    own = [each[column] for each in drawn if each[MEMBER] == row[MEMBER] and each[column] is not None]
+    return count_words(own) if own else str(row[column])
+
+
 def diamonds(what: str, *, drawn: bool) -> str:
-    """What the diamonds of a figure are, as a sentence after others; nothing where none is drawn."""
-    return f" Diamonds: published {what}." if drawn else ""
+    """What the diamonds of a figure are, as a sentence; nothing where none is drawn."""
+    return f"Diamonds: published {what}." if drawn else ""
 
 
 def mean_words(mean: Pooled, without: np.ndarray, back: Callable[[float], float]) -> str:

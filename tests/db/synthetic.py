@@ -1,5 +1,6 @@
 """A small report made by hand, in the sizes that figures and tables must cope with, and a store that holds it."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,8 @@ from synthetic_cards import answers_of, vocabulary_of
 from synthetic_evidence import drift_tests_of, evidence_of
 from synthetic_probe import around, identification_of
 
+from provenance.analyses.asking.clock import Clock
+from provenance.analyses.jobs.replicates import replicated
 from provenance.analyses.results.answers import ActivityTable, Funnel
 from provenance.analyses.results.drift import DriftResult, NeuronDrift
 from provenance.analyses.results.lineage import (
@@ -19,9 +22,15 @@ from provenance.analyses.results.lineage import (
 )
 from provenance.analyses.results.overlap import OverlapResult
 from provenance.analyses.results.probes import HeldOut
-from provenance.analyses.results.replicates import Replicate, ReplicateClaim, VarianceComponent
+from provenance.analyses.results.replicates import (
+    Replicate,
+    ReplicateClaim,
+    ReplicateNeuron,
+    VarianceComponent,
+)
 from provenance.analyses.results.reports import ComplianceReport, Evidence, OriginReport, TimelineReport, WeightsReport
 from provenance.analyses.results.transfer import TransferResult
+from provenance.cli.show.progress import ConsoleProgress
 from provenance.db.schema.tables import NeuronSetMember, NeuronSetRow
 from provenance.db.store import Store
 from provenance.records import CheckpointInfo, Estimate, Question, Region, Response, Task
@@ -209,10 +218,11 @@ def report_of(
         evidence=evidence_of(sets, k),
         replicates=tuple(replicate_of(row, draw) for draw in range(3) for row in transfer),
         replicate_claims=tuple(
-            ReplicateClaim(draw, claim.name, 0.01 * (draw + 1), claim.verdict)
+            ReplicateClaim(draw + 1, draw, claim.name, 0.01 * (draw + 1), claim.verdict)
             for draw in range(3)
             for claim in evidence_of(sets, k).claims
         ),
+        replicate_neurons=tuple(ReplicateNeuron(1, *divmod(flat, per_layer)) for flat in h_neurons.tolist()),
         variance=tuple(VarianceComponent(name, *part) for name in sets for part in VARIANCE),
         vocabulary=vocabulary_of(h_neurons, per_layer),
         top_answers=answers_of(h_neurons, per_layer, sets[0]),
@@ -222,11 +232,35 @@ def report_of(
 VARIANCE = (("test questions", 0.015), ("training questions", None), ("C", 0.012))
 
 
+def replicated_report_of(areas: Sequence[float] = (0.80, 0.70, 0.75), seed: int = 5) -> OriginReport:
+    """Over replicates with these AUROCs on the first question set, which are accuracies there as well.
+
+    Each has an H-Neuron more than the last.
+    """
+    drawn = [with_accuracy(with_area(report_of(seed=n, k=6 + n), area), area) for n, area in enumerate(areas)]
+    works = [(number, lambda report=report: report) for number, report in enumerate(drawn, seed)]
+    return replicated(works, Clock(ConsoleProgress(quiet=True)))
+
+
+def with_accuracy(report: OriginReport, value: float) -> OriginReport:
+    """The report with this accuracy of its probe on the first question set."""
+    first, *others = report.identification.test
+    held = replace(first, accuracy=Estimate(value, value - 0.05, value + 0.05, 360))
+    return replace(report, identification=replace(report.identification, test=(held, *others)))
+
+
+def with_area(report: OriginReport, area: float, *, half_width: float = 0.02, training: float = 0.03) -> OriginReport:
+    """The report with this AUROC on its first question set, of which enough questions have both labels."""
+    estimate = Estimate(area, area - half_width, area + half_width, 400)
+    first = replace(report.transfer[0], auroc=estimate, given_probe=estimate, training_sd=training, questions=180)
+    return replace(report, transfer=(first, *report.transfer[1:]))
+
+
 def replicate_of(row: TransferResult, draw: int) -> Replicate:
     area = row.auroc
     if area is not None:
         area = Estimate(area.estimate - 0.01 * draw, area.low - 0.01 * draw, area.high, area.n)
-    return Replicate(draw, row.dataset, 1.0 + draw, 6 + draw, area, row.p_holm, row.verdict)
+    return Replicate(draw + 1, draw, row.dataset, 1.0 + draw, 6 + draw, area, row.p_holm, row.verdict)
 
 
 NO_DRIFT = DriftResult(0, *[None] * 8, 0.1, 1e-6, "no power", "no H-Neurons")

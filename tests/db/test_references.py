@@ -44,7 +44,14 @@ WHERE p.run_id = :run
 def test_tables_about_single_neurons_refer_to_them() -> None:
     """The table itself has no rows above it, and lists of others are known from files alone."""
     about = {name: table for name, table in Base.metadata.tables.items() if {*NEURON_KEY} <= set(table.columns.keys())}
-    assert set(about) == {"neuron", "probe_neuron", "activity", "neuron_vocabulary", "neuron_answer"}
+    assert set(about) == {
+        "neuron",
+        "probe_neuron",
+        "activity",
+        "neuron_vocabulary",
+        "neuron_answer",
+        "replicate_neuron",
+    }
     referred = {
         name for name, table in about.items() if "neuron" in {key.column.table.name for key in table.foreign_keys}
     }

@@ -12,6 +12,7 @@ from synthetic import (
     digests_of,
     no_power_of,
     no_probe_report,
+    replicated_report_of,
     report_of,
     rows,
     stored_compliance_run,
@@ -206,6 +207,7 @@ def test_a_run_without_results_has_no_digest_to_verify(store: Store) -> None:
 
 def test_every_derived_table_holds_rows_of_a_full_report_a_weights_report_or_a_timeline(store: Store) -> None:
     stored_run(store, report_of())
+    stored_run(store, replicated_report_of(), "k2")
     stored_weights_run(store, weights_report_of())
     stored_timeline_run(store, timeline_report_of())
     stored_compliance_run(store, compliance_report_of())

@@ -7,33 +7,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from synthetic import SETS, report_of
+from synthetic import SETS, replicated_report_of, report_of, with_area
 
-from provenance.analyses.asking.clock import Clock
-from provenance.analyses.jobs.replicates import BETWEEN, STRENGTH, TEST, TRAINING, components, replicated
+from provenance.analyses.jobs.replicates import BETWEEN, STRENGTH, TEST, TRAINING, components
 from provenance.analyses.results.reports import OriginReport
-from provenance.cli.show.progress import ConsoleProgress
 from provenance.db.reading.run_query import run_query
 from provenance.figures.gallery import draw
 from provenance.figures.plots.replicates import replicates_figure
 from provenance.figures.report.sections import folded_sections, read_results, terminal_sections
-from provenance.records import Estimate
 
 AREAS = (0.80, 0.70, 0.75)
 
 
-def with_area(report: OriginReport, area: float, *, half_width: float = 0.02, training: float = 0.03) -> OriginReport:
-    """The report with this AUROC on its first question set."""
-    estimate = Estimate(area, area - half_width, area + half_width, 400)
-    first = replace(report.transfer[0], auroc=estimate, given_probe=estimate, training_sd=training)
-    return replace(report, transfer=(first, *report.transfer[1:]))
-
-
 @pytest.fixture(scope="module")
 def drawn() -> OriginReport:
-    reports = [with_area(report_of(seed=seed), area) for seed, area in enumerate(AREAS)]
-    works = [(seed, lambda report=report: report) for seed, report in enumerate(reports, 5)]
-    return replicated(works, Clock(ConsoleProgress(quiet=True)))
+    return replicated_report_of(AREAS)
 
 
 def test_the_report_is_the_first_draw_with_every_draw_beside_it(drawn: OriginReport) -> None:
@@ -102,7 +90,7 @@ def test_rows_tables_and_figure_show_every_draw(
 
 
 def test_a_run_of_one_draw_has_neither_rows_nor_figure(stored: Callable[[Any], str], tmp_path: Path) -> None:
-    url = stored(replace(report_of(), replicates=(), replicate_claims=(), variance=()))
+    url = stored(replace(report_of(), replicates=(), replicate_claims=(), replicate_neurons=(), variance=()))
     assert run_query(url, "replicates").records() == []
     assert "Replicates: transfer" not in [table.title for table in folded_sections(read_results(url, 1))]
     assert "figure_replicates" not in {path.stem for path in draw(url, 1, tmp_path, forms=())}

@@ -15,6 +15,7 @@ from synthetic_evidence import compliance_of, timeline_report_of, with_complianc
 
 from provenance.analyses.results.reports import OriginReport
 from provenance.cli.show.run import terminal_table
+from provenance.db.reading.run_query import QueryResult
 from provenance.db.reading.study_query import by_member, study_query
 from provenance.db.store import Store
 from provenance.db.studies import Membership, keep_study, record_run
@@ -39,6 +40,9 @@ def report(seed: int, area: float) -> OriginReport:
     held = tuple(replace(row, dataset=name) for row, name in zip(made.identification.test, SETS, strict=True))
     return replace(
         made,
+        replicates=(),
+        replicate_claims=(),
+        replicate_neurons=(),
         transfer=(transfer_of(SETS[0], area, rng), second),
         identification=replace(made.identification, test=held),
     )
@@ -69,6 +73,10 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def figures(study: str) -> dict[str, Drawn]:
     return {figure.spec.name: figure for figure in study_attempted(study).figures}
+
+
+def result(rows: list[dict[str, Any]]) -> QueryResult:
+    return QueryResult(tuple(rows[0]), tuple(tuple(row.values()) for row in rows))
 
 
 def x_of(figure: Figure, name: str) -> list[float]:
@@ -250,7 +258,7 @@ def test_one_family_and_twelve_have_figures_without_cuts(study: str) -> None:
             for name, found in rows.items()
         }
         assert_inside(figure_4a.figure(many["transfer"]))
-        assert_inside(figure_4b.figure(many["h-neuron-ranks"], many["drift"]))
+        assert_inside(figure_4b.figure(result(many["h-neuron-ranks"]), result(many["drift"])))
         assert_inside(drift.figure(many["drift"]))
         assert_inside(verdicts.figure(many["claims"]))
 

@@ -68,7 +68,8 @@ def query(
     if study is None:
         result = run_query(db, what, given, timeout_s=timeout, max_rows=max_rows)
     else:
-        result = study_query(db, study, what, timeout_s=timeout, max_rows=max_rows)
+        found = study_query(db, study, what, timeout_s=timeout, max_rows=max_rows)
+        result = found.with_replicates or found
     if run in (None, LATEST) and result.run is not None:
         _chosen(db, run, result.run)
     if columns is not None:

@@ -23,6 +23,7 @@ from synthetic import (
     no_power_of,
     no_probe_report,
     pruned_weights_report,
+    replicated_report_of,
     report_of,
     store_neuron_set,
     stored_compliance_run,
@@ -68,6 +69,7 @@ def test_every_named_query_runs_on_every_kind_of_run_and_returns_rows_on_one(url
         runs = [
             stored_run(store, report_of()),
             stored_run(store, no_probe_report(), "k2"),
+            stored_run(store, replicated_report_of(), "k3"),
             stored_weights_run(store, pruned_weights_report()),
             stored_weights_run(store, weights_report_of(k=0), "w2"),
             stored_lineage_run(store, lineage_of()),

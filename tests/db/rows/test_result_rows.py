@@ -38,6 +38,7 @@ from provenance.analyses.results.drift import (
 )
 from provenance.analyses.results.overlap import OverlapNull
 from provenance.analyses.results.probes import Baseline, CurvePoint, HeldOut, PathPoint, StabilityResult
+from provenance.analyses.results.replicates import ReplicateNeuron
 from provenance.analyses.results.reports import Evidence
 from provenance.analyses.results.timeline import TimelinePoint
 from provenance.analyses.results.transfer import (
@@ -63,6 +64,7 @@ BY_HAND = {
     PathPoint: "probe-path", CurvePoint: "probe-curve", Baseline: "baselines", StabilityResult: "stability",
     HeldOut: "identification", TransferResult: "transfer", DriftResult: "drift", Claim: "claims", Reason: "reasons",
     LayerDrift: "layers", RankBin: "rank-bins", NeuronGroup: "h-neurons-summary",
+    ReplicateNeuron: "h-neuron-ranks-replicates",
 }  # fmt: skip
 """Queries that join, or that give a column another name."""
 RUNS = {TimelinePoint: 2, ComplianceArm: 3, ComplianceSlope: 3}
@@ -117,8 +119,8 @@ def expected_rows() -> dict[type, list[dict[str, object]]]:
             found[type(result)].append({**({} if single else {"position": place}), **scope, **dict(flat(result))})
 
     for part in (report.transfer, report.drift, report.overlap, report.funnel, report.activity, report.replicates,
-                 report.replicate_claims, report.variance, report.vocabulary, report.top_answers,
-                 report.lineage.tensors, report.lineage.config):  # fmt: skip
+                 report.replicate_claims, report.replicate_neurons, report.variance, report.vocabulary,
+                 report.top_answers, report.lineage.tensors, report.lineage.config):  # fmt: skip
         keep(part)
     keep(tuple(layer_drifts(report.neuron_drift, report.mapped.ids, report.neurons_per_layer)))
     keep(tuple(layer_spreads(report.neuron_drift, report.neurons_per_layer)))
@@ -176,6 +178,8 @@ def test_every_field_of_every_result_is_found_again_in_its_table_and_its_query(b
     names = {"name": "claim"} if cls is Claim else {}
     finest = {"bins": RANK_BINS} if cls is RankBin else {}
     listed = run_query(both, said.query or BY_HAND[cls], {"run": run, **finest}).records()
+    if cls is ReplicateNeuron:  # the query begins with the neuron that changed most
+        listed.sort(key=lambda row: (row["layer"], row["neuron_index"]))
     hidden = {"position", *(column.sql for column in said.columns if cls is StabilityResult and not column.label)}
     for row, full in zip(listed, expected, strict=True):
         for name in full.keys() - (hidden if cls is not TimelinePoint else set()):

@@ -15,6 +15,7 @@ from provenance.analyses.results.drift import LayerSpread, NeuronGroup, RankBin
 from provenance.analyses.results.lineage import ConfigDifference, TensorSimilarity
 from provenance.analyses.results.overlap import OverlapResult
 from provenance.analyses.results.probes import CurvePoint
+from provenance.analyses.results.replicates import ReplicateNeuron
 from provenance.analyses.results.reports import Evidence
 from provenance.analyses.results.transfer import DirectionLayer, ScaleControl, SignAgreement
 from provenance.cells import beside, fixed
@@ -80,7 +81,7 @@ def test_every_label_of_a_declared_result_is_in_a_table_of_the_report(
     missing = {cls: said - shown.get(declared(cls).title, set()) for cls, said in labels.items()}
     assert {cls for cls, left in missing.items() if left == labels[cls]} <= {
         CurvePoint, SignAgreement, Claim, Reason, ActivityTable, TensorSimilarity, ConfigDifference,
-        NeuronAnswer, NeuronVocabulary, LayerSpread, DirectionLayer, RankBin, NeuronGroup,
+        NeuronAnswer, NeuronVocabulary, LayerSpread, DirectionLayer, RankBin, NeuronGroup, ReplicateNeuron,
     }  # fmt: skip
     assert missing[OverlapResult] == {
         "Jaccard index of two halves of the questions, base model", "Jaccard index over that of two halves, base model"
