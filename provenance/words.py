@@ -208,6 +208,8 @@ OUTCOMES: Mapping[str, str] = {
     "selectivity": "hallucinated minus faithful",
     "correct": "share of right answers",
 }
+READ_BY: Mapping[str, str] = {"rule": "by rule", "judge": "by the judging model", "option": "by the chosen option"}
+"""Who decided how a reply to a benchmark is read."""
 PATCH_OUTCOMES: Mapping[str, str] = {"log_odds": "log-odds of yielding", "share": "share that yields"}
 CLAIMS: Mapping[str, str] = {
     "transfer": "readable in the base",

@@ -17,6 +17,8 @@ from judge_server import judging
 from transformers import AutoModelForCausalLM
 from yielder import D_M, OTHERS, PLANTED, contexts, make_yielder
 
+from provenance.db.reading.run_query import run_query
+
 FEW = ("--alphas", "0,1,1,3", "--max-new-tokens", "4", "--json", "-q", UNDRAWN)
 
 
@@ -60,6 +62,13 @@ def test_neurons_that_make_a_model_yield_are_found_to(yielder: Path, tmp_path: P
     assert all(arm["failed"] == 0 for arm in summary["arms"])
     unchanged = [arm["share"]["estimate"] for arm in summary["arms"] if arm["alpha"] == 1]
     assert unchanged == pytest.approx([shares[1]] * 4)  # one model, whatever set is not scaled
+    examples = run_query(f"sqlite:///{tmp_path / 'x.db'}", "reply-examples").records()
+    assert [row["alpha"] for row in examples] == [0.0, 1.0, 3.0] * 3
+    assert {row["read_by"] for row in examples} == {"option"}
+    assert [(row["reply"], row["read_as"]) for row in examples if row["alpha"] == 3] == [("no", "yielded")] * 3
+    assert [(row["reply"], row["read_as"]) for row in examples if row["alpha"] == 0] == [("yes", "resisted")] * 3
+    [differ] = {row["differ"] / row["n"] for row in examples}
+    assert differ == pytest.approx(shares[-1] - shares[0])
     own = next(slope for slope in summary["slopes"] if slope["kind"] == "h_neurons")
     assert own["trend_p"] < 0.001
     assert own["slope"]["estimate"] == pytest.approx(np.polyfit([0, 1, 3], shares, 1)[0])

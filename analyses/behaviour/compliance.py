@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int, Int8
 
 from provenance.activations.neuron_rows import NO_NEURONS
+from provenance.activations.scaling import UNCHANGED
 from provenance.analyses.asking.subject import Subject
 from provenance.analyses.behaviour.arm_passes import Step, scores_of, silent
 from provenance.analyses.behaviour.arms import PLAIN, Scaling, kept, read_options, task_of
@@ -22,15 +23,16 @@ from provenance.analyses.behaviour.asked_items import Asked, rows_with_room, sec
 from provenance.analyses.behaviour.compliance_curves import Readings
 from provenance.analyses.behaviour.compliance_sets import Sets, disturbances, prompt_activity, scaled_sets
 from provenance.analyses.behaviour.reply_passes import Reply, replies_of
-from provenance.analyses.results.behaviour import READABLE, ScaledKind
+from provenance.analyses.results.behaviour import READABLE, ReadBy, ReplyExample, ScaledKind
 from provenance.benchmarks.items import DOUBTED, Benchmark, BenchmarkKind
-from provenance.benchmarks.readings import FAILED, HOLDS, Reading
+from provenance.benchmarks.readings import FAILED, HOLDS, READ_AS, Reading
 from provenance.benchmarks.replies import read_reply
 from provenance.benchmarks.reply_judge import ReplyJudge, Said
 from provenance.errors import InputError, JobError
 
 logger = logging.getLogger(__name__)
 JUDGED_AT_ONCE = 64  # replies whose readings by a judging model are kept together; a kill loses so many at most
+EXAMPLES = 3  # items of each model and benchmark whose replies are shown: about a screen
 NOT_JUDGED = -9
 """In place of a reading by a judging model that said none of the wanted words."""
 
@@ -68,11 +70,13 @@ def readings_of(
     step = partial(subject.clock.progress.step, f"scale {benchmark.name}", note="neuron sets and factors")
     read = _read(subject, asked, arms, judge, step)
     shapes = {kind: (len(members), len(alphas), len(asked.items)) for kind, members in sets_of.items()}
+    codes, judged = (_by_kind(rows, shapes) for rows in (read.codes, read.judged))
+    own = _Read(codes["h_neurons"][0], judged["h_neurons"][0])
     moved = {kind: _disturbances(subject, asked, members) for kind, members in sets_of.items()}
     units = tuple(item.id for item in asked.items)
     return Readings(
-        subject.stage, benchmark.name, units, tuple(alphas), _by_kind(read.codes, shapes), ids.size, moved,
-        _by_kind(read.judged, shapes), _by_both(subject, asked, judge),
+        subject.stage, benchmark.name, units, tuple(alphas), codes, ids.size, moved, judged,
+        _by_both(subject, asked, judge), tuple(_examples(subject, asked, sets_of["h_neurons"][0], alphas, own)),
     )  # fmt: skip
 
 
@@ -173,6 +177,52 @@ def _judged(
     found = _by_model(subject, asked, {row: replies[row].text for row in rows}, judge)
     codes[rows] = [FAILED if code is None else code for code in found]
     return codes, unsure
+
+
+def _examples(
+    subject: Subject, asked: Asked, ids: Int[np.ndarray, " k"], alphas: Sequence[float], read: _Read
+) -> Iterator[ReplyExample]:
+    """Replies to some items with the H-Neurons scaled; `read` is that of all factors."""
+    differ = read.codes[0] != read.codes[-1]
+    places = shown_factors(alphas)
+    said = _texts(subject, asked, [Scaling(ids, alphas[place]) for place in places])
+    for row in shown_items(differ):
+        item = asked.items[row]
+        for place, texts in zip(places, said, strict=True):
+            in_words: ReadBy = "judge" if read.judged[place, row] else "rule"
+            yield ReplyExample(
+                stage=subject.stage,
+                benchmark=asked.benchmark.name,
+                item=item.id,
+                alpha=alphas[place],
+                message="\n".join(filter(None, (item.message, item.doubt))),
+                reply=texts[row].strip(),
+                read_as=READ_AS[int(read.codes[place, row])],
+                read_by="option" if asked.options else in_words,
+                differ=int(differ.sum()),
+                n=len(asked.items),
+            )
+
+
+def shown_factors(alphas: Sequence[float]) -> list[int]:
+    """Places of the factors whose replies are shown: the smallest, 1 if it is there, and the largest."""
+    last = len(alphas) - 1
+    return [place for place, alpha in enumerate(alphas) if place in (0, last) or alpha == UNCHANGED]
+
+
+def shown_items(differ: Bool[np.ndarray, " items"]) -> list[int]:
+    """Numbers of the items whose replies are shown: of those that differ the first ones, then of the others."""
+    return [*np.flatnonzero(differ).tolist(), *np.flatnonzero(~differ).tolist()][:EXAMPLES]
+
+
+def _texts(subject: Subject, asked: Asked, arms: Sequence[Scaling]) -> list[list[str]]:
+    """What each arm replies to every item: the chosen option, empty where it is none, or the text."""
+    if not asked.options:
+        return [[reply.text for reply in replies] for replies in replies_of(subject, asked, arms)]
+    return [
+        ["" if own < 0 else item.options[own] for item, own in zip(asked.items, each.chosen.tolist(), strict=True)]
+        for each in scores_of(subject, asked, arms)
+    ]
 
 
 def _by_rule(asked: Asked, replies: Sequence[Reply]) -> list[Reading]:

@@ -25,6 +25,7 @@ from provenance.analyses.results.behaviour import (
     ComplianceSlope,
     PatchEffect,
     ReplyAgreement,
+    ReplyExample,
     ScaledKind,
 )
 from provenance.analyses.results.claims import Claim
@@ -60,6 +61,8 @@ class Readings:
     both: tuple[tuple[str, int, int | None], ...] = ()
     """Of the unchanged model's replies of which the rule is sure: unit, its reading, and that of a judging model; None
     where it said no word."""
+    examples: tuple[ReplyExample, ...] = ()
+    """Replies to some items with the H-Neurons scaled."""
 
 
 def slope_weights(alphas: Sequence[float]) -> Float64[np.ndarray, " alphas"]:

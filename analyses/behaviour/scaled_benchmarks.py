@@ -21,7 +21,13 @@ from provenance.analyses.behaviour.compliance_curves import (
 from provenance.analyses.behaviour.reply_passes import GREEDY
 from provenance.analyses.behaviour.side_effects import side_effects_of
 from provenance.analyses.drift.weight_drift import SIGNIFICANCE
-from provenance.analyses.results.behaviour import ComplianceArm, ComplianceSlope, ReplyAgreement, SideEffect
+from provenance.analyses.results.behaviour import (
+    ComplianceArm,
+    ComplianceSlope,
+    ReplyAgreement,
+    ReplyExample,
+    SideEffect,
+)
 from provenance.analyses.results.claims import Claim
 from provenance.answers.prompts import BASE_PROMPT, INSTRUCT_PROMPT, PromptFormat
 from provenance.answers.questions import QuestionSet
@@ -129,6 +135,8 @@ class Compliance:
     """Of a judging model with the rule, by benchmark whose replies are read in words."""
     side_effects: tuple[SideEffect, ...] = ()
     """By set of plain questions and factor."""
+    examples: tuple[ReplyExample, ...] = ()
+    """Replies to some items of each benchmark."""
 
 
 def compliance_of(
@@ -145,6 +153,7 @@ def compliance_of(
     """
     arms: list[ComplianceArm] = []
     agreements: list[ReplyAgreement] = []
+    examples: list[ReplyExample] = []
     slopes: dict[str, tuple[ComplianceSlope, ...]] = {each.name: () for each in scaling.benchmarks}
     for benchmark in scaling.benchmarks if ids.size else ():
         ask = partial(
@@ -153,12 +162,15 @@ def compliance_of(
         )  # fmt: skip
         found = subject.clock.timed(f"scale {subject.stage} {benchmark.name}", ask)
         arms += arms_of(found, seed=scaling.seed)
+        examples += found.examples
         slopes[benchmark.name] = slopes_of(found, seed=scaling.seed)
         compared = reply_agreement(found, scaling.judge_model or "", seed=scaling.seed)
         agreements += [] if compared is None else [compared]
     every = tuple(slope for each in slopes.values() for slope in each)
     claims = compliance_claims(slopes, subject.stage)
-    return Compliance(tuple(arms), every, claims, tuple(agreements), _side_effects(subject, ids, scaling))
+    return Compliance(
+        tuple(arms), every, claims, tuple(agreements), _side_effects(subject, ids, scaling), tuple(examples)
+    )
 
 
 def _side_effects(subject: Subject, ids: Int[np.ndarray, " k"], scaling: ScaledBenchmarks) -> tuple[SideEffect, ...]:

@@ -271,6 +271,7 @@ def evidence_of(
         causal=shown.scaled.effects,
         compliance_arms=tuple(arm for each in shown.scaled.compliance for arm in each.arms),
         compliance_slopes=tuple(slope for each in shown.scaled.compliance for slope in each.slopes),
+        reply_examples=tuple(row for each in shown.scaled.compliance for row in each.examples),
         patching=shown.scaled.exchanged.effects,
         side_effects=tuple(row for each in shown.scaled.compliance for row in each.side_effects),
         reply_judges=tuple(row for each in shown.scaled.compliance for row in each.agreements),

@@ -182,6 +182,7 @@ class InterveneJob:
             slopes=found.slopes,
             side_effects=found.side_effects,
             judges=found.agreements,
+            examples=found.examples,
             claims=found.claims,
             overall=_sentence(listed.h_ids.size, {claim.dataset: claim.verdict for claim in found.claims}),
         )

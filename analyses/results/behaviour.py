@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from provenance.benchmarks.readings import ReadAs
 from provenance.records import Estimate, Stage
 from provenance.table_declaration import column, table
-from provenance.words import OUTCOMES, PATCH_OUTCOMES, SETS
+from provenance.words import OUTCOMES, PATCH_OUTCOMES, READ_BY, SETS
 
 CausalKind = Literal["h_neurons", "random", "layer_matched"]
 ScaledKind = Literal["h_neurons", "random", "layer_matched", "activity_matched"]
@@ -15,6 +16,7 @@ READABLE = 0.5
 
 Outcome = Literal["faithful_log_probability", "hallucinated_log_probability", "selectivity", "correct"]
 PatchOutcome = Literal["log_odds", "share"]
+ReadBy = Literal["rule", "judge", "option"]
 
 
 @table(
@@ -265,3 +267,34 @@ class ReplyAgreement:
     n_unjudged: int = column(
         "no word", "some", "Replies of which the rule is sure, and of which the judging model said none of its words."
     )
+
+
+@table(
+    "reply_example",
+    "Replies with scaled neurons",
+    row="the reply of one model to one item of a benchmark with its H-Neurons scaled by one factor",
+    query="reply-examples",
+    subject="compliance_arm",
+    note="Replies with z of the H-Neurons times the smallest factor, 1 (the model as it is) and the largest. They are "
+    "no fair sample: of each model and benchmark the first items, in its order, whose reading differs between the "
+    "smallest and the largest factor, and where these are too few the first of the others.",
+)
+@dataclass(frozen=True)
+class ReplyExample:
+    """What a model replies to one item with its H-Neurons scaled by one factor, and how that is read."""
+
+    stage: Stage = column("model", "text", "Model.", key=True)
+    benchmark: str = column("benchmark", "text", "Stem of the benchmark's file.", key=True)
+    item: str = column("item", "text", "Id of the item.", key=True)
+    alpha: float = column("α", "g", "Factor on z of the H-Neurons; 1 = unchanged.", key=True)
+    message: str = column("asked", "text", "Messages of the user, each after a line break.")
+    reply: str = column("reply", "text", "The option or text; empty if it begins with none of the options.")
+    read_as: ReadAs = column("read as", "text", "Reading of the reply.")
+    read_by: ReadBy = column("read by", "text", "Rule, judging model, or the chosen option alone.", words=READ_BY)
+    differ: int = column(
+        "items that differ",
+        "of",
+        "Items of the benchmark whose reading differs between the smallest and the largest factor.",
+        beside="n",
+    )
+    n: int = column("", "count", "Items asked.")

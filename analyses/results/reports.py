@@ -12,6 +12,7 @@ from provenance.analyses.results.behaviour import (
     ComplianceSlope,
     PatchEffect,
     ReplyAgreement,
+    ReplyExample,
     SideEffect,
 )
 from provenance.analyses.results.cards import NeuronAnswer, NeuronVocabulary
@@ -77,6 +78,8 @@ class Evidence:
     """By model, benchmark and kind of set."""
     side_effects: tuple[SideEffect, ...] = ()
     """By model, question set and factor; empty without benchmarks."""
+    reply_examples: tuple[ReplyExample, ...] = ()
+    """By model, benchmark, item and factor; empty without benchmarks."""
     patching: tuple[PatchEffect, ...] = ()
     """By model, benchmark, outcome and kind of set; empty without benchmarks."""
     reply_judges: tuple[ReplyAgreement, ...] = ()
@@ -213,6 +216,8 @@ class ComplianceReport:
     """By set of plain questions and factor."""
     judges: tuple[ReplyAgreement, ...]
     """By benchmark of free text; empty without a judging model."""
+    examples: tuple[ReplyExample, ...]
+    """By benchmark, item and factor."""
     claims: tuple[Claim, ...]
     """One a benchmark."""
     overall: str

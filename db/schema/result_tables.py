@@ -13,6 +13,7 @@ from provenance.analyses.results.behaviour import (
     ComplianceSlope,
     PatchEffect,
     ReplyAgreement,
+    ReplyExample,
     SideEffect,
 )
 from provenance.analyses.results.cards import NeuronAnswer, NeuronVocabulary
@@ -80,6 +81,7 @@ RESULTS = (
     SideEffect,
     PatchEffect,
     ReplyAgreement,
+    ReplyExample,
     Claim,
     Reason,
     TimelinePoint,

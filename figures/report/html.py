@@ -21,7 +21,7 @@ from provenance.db.reading.run_query import Source, default_run, reading
 from provenance.errors import ProvenanceError, StoreError
 from provenance.figures.drawing import style
 from provenance.figures.gallery import FORMS, Attempt, Drawn, attempted, image, write_figures
-from provenance.figures.report.examples import examples
+from provenance.figures.report.examples import examples, scaled_replies
 from provenance.figures.report.manifest import with_manifest
 from provenance.figures.report.sections import folded_sections, overall, read_results, shown_sections
 from provenance.figures.tables.overview import decisions
@@ -97,6 +97,7 @@ def _page(results: Results, figures: Attempt) -> str:
         "shown": shown_sections(results),
         "figures": [inline(number, figure) for number, figure in enumerate(figures.figures)],
         "examples": examples(results),
+        "replies": scaled_replies(results),
         "folded": folded_sections(results),
     }
     page = (
@@ -144,6 +145,7 @@ def _headings(contents: Record) -> dict[str, list[str]]:
         "Examples": contents["examples"],
     }
     further = {"Conditions": contents["claims"], "Further figures": contents["figures"][MAIN_FIGURES:]}
+    further |= {contents["replies"].get("title", ""): contents["replies"]}
     appendices = [name for name, part in further.items() if part]
     appendices += [table.title for table in contents["folded"]]
     return {

@@ -60,7 +60,8 @@ QUERIES = (
     "baselines", "probe-path", "stability", "stable-neurons", "clusters", "claims", "reasons", "ladder",
     "directions", "cells", "agreement", "judges", "refusals", "scales", "signs", "drift-tests", "overlap-nulls",
     "power", "interventions", "trace", "replicates", "replicate-claims", "variance", "neuron-card", "neuron-answers",
-    "compliance", "compliance-slopes", "side-effects", "patching", "reply-judges", "stages", "examples",
+    "compliance", "compliance-slopes", "side-effects", "patching", "reply-judges", "reply-examples",
+    "stages", "examples",
 )  # fmt: skip
 """Named queries of the tables."""
 Section = Callable[[Results], ReportTable | None]

@@ -1,5 +1,6 @@
 """What stands beside the main numbers, made by hand: every kind of row, once with all its numbers and once without."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,14 @@ from provenance.analyses.behaviour.exchange.patch_effects import Patched, Replie
 from provenance.analyses.behaviour.scaled_benchmarks import Compliance
 from provenance.analyses.controls.control_sets import SET_KINDS
 from provenance.analyses.results.answers import JudgeAgreement, RefusalContrast
-from provenance.analyses.results.behaviour import CausalEffect, PatchEffect, ReplyAgreement, ScaledKind, SideEffect
+from provenance.analyses.results.behaviour import (
+    CausalEffect,
+    PatchEffect,
+    ReplyAgreement,
+    ReplyExample,
+    ScaledKind,
+    SideEffect,
+)
 from provenance.analyses.results.claims import Claim, Power, Reason
 from provenance.analyses.results.drift import DriftTest
 from provenance.analyses.results.overlap import OverlapNull
@@ -25,6 +33,7 @@ from provenance.analyses.results.transfer import (
     SignAgreement,
     TransferCell,
 )
+from provenance.benchmarks.readings import ReadAs
 from provenance.records import Stage
 from provenance.words import DIRECTIONS
 
@@ -390,6 +399,20 @@ def compliance_report_of(layers: int = 4, per_layer: int = 16) -> ComplianceRepo
         slopes,
         (SideEffect("instruct", "plain", 3.0, 40, around(0.5, 0.1, 40), 0.4, 0.1, 0.0, 20.0, 2.5),),
         (),
+        replies_of("instruct", "premises"),
         claims,
         "In one sentence.",
     )
+
+
+def replies_of(stage: Stage, benchmark: str, said: str = "No word of it.") -> tuple[ReplyExample, ...]:
+    """Two items at three factors; `said` is the reply to the first at the largest."""
+    read: Mapping[float, ReadAs] = {0.0: "resisted", 1.0: "declined", 3.0: "yielded"}
+    return tuple(
+        ReplyExample(
+            stage, benchmark, item, alpha, f"Why {item}?", said if (item, alpha) == ("q1", 3.0) else "It is not so.",
+            read_as, "rule", 1, 12,
+        )
+        for item in ("q1", "q2")
+        for alpha, read_as in read.items()
+    )  # fmt: skip

@@ -284,3 +284,50 @@ def test_equal_replies_of_several_arms_are_judged_and_kept_once(
     judged.read()
     assert len(tasks) > 2
     assert len(set(tasks)) == 2  # what is unsure in every arm, and what is sure in the unchanged model
+
+
+def test_replies_to_show_are_at_the_ends_and_unchanged_and_of_items_that_differ_first() -> None:
+    assert compliance.shown_factors((0.0, 0.5, 1.0, 3.0)) == [0, 2, 3]
+    assert compliance.shown_factors((0.0, 1.0)) == [0, 1]
+    assert compliance.shown_factors((0.5, 2.0)) == [0, 1]
+    differ = np.zeros(10, dtype=bool)
+    assert compliance.shown_items(differ) == [0, 1, 2]
+    differ[[4, 9]] = True
+    assert compliance.shown_items(differ) == [4, 9, 0]
+    differ[:] = True
+    assert compliance.shown_items(differ[:2]) == [0, 1]
+
+
+def test_examples_have_the_reply_of_each_factor_with_its_reading_and_who_read_it(
+    judged: Judged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The neurons scaled by 0 make the model deny the premise of two items; a judging model reads a third."""
+    other = (4, 40)
+
+    def said(_subject: object, _asked: object, arms: Sequence[Arm], *_: object) -> list[list[Reply]]:
+        return [
+            [
+                Reply(SAID[0] if arm.recorded() else SAID[1], cut_off=False)
+                if number in other
+                else reply_of(UNSURE if number == 0 else number, "")
+                for number in range(ITEMS)
+            ]
+            for arm in arms
+        ]
+
+    monkeypatch.setattr(compliance, "replies_of", said)
+    judged.server.word = lambda _: "ANSWERS"
+    found = judged.read()
+    rows = [(row.item, row.alpha, row.reply, row.read_as, row.read_by) for row in found.examples]
+    assert rows[:4] == [
+        ("i4", 0.0, SAID[0], "resisted", "rule"),
+        ("i4", 1.0, SAID[1], "yielded", "rule"),
+        ("i40", 0.0, SAID[0], "resisted", "rule"),
+        ("i40", 1.0, SAID[1], "yielded", "rule"),
+    ]
+    assert [row[0] for row in rows[4:]] == ["i0", "i0"]
+    assert {row[3:] for row in rows[4:]} == {("yielded", "judge")}
+    assert {(row.differ, row.n, row.stage, row.benchmark) for row in found.examples} == {
+        (2, ITEMS, found.stage, "premises")
+    }
+    assert found.examples[0].message == "Why do 4 fish fly?"

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from markupsafe import escape
 from matplotlib.figure import Figure
 from sqlalchemy import URL, Engine
 from sqlalchemy import text as sql
@@ -26,7 +27,7 @@ from synthetic import (
     transfer_of,
     weights_report_of,
 )
-from synthetic_evidence import compliance_report_of
+from synthetic_evidence import compliance_report_of, replies_of
 
 from provenance.analyses.jobs.given_answers import concept_of
 from provenance.analyses.results.reports import Evidence
@@ -607,3 +608,32 @@ def test_figures_and_report_of_a_run_are_drawn_once(
         shapes = re.findall(r' d="[^"]+"', (tmp_path / f"{name}.svg").read_text(encoding="utf-8"))
         assert shapes
         assert all(shape in page for shape in shapes), name
+
+
+def test_replies_with_scaled_neurons_stand_side_by_side_with_their_reading(stored: Any) -> None:
+    """One article an item, folded; what a model says is text, and cut where it is long; a question keeps its end."""
+    said = replies_of("instruct", "premises", f"{MARKUP}{'x' * 1000}")
+    said = tuple(replace(row, message=f"Q{'y' * 1000}?") if row.item == "q2" else row for row in said)
+    page = undrawn_html(stored(replace(compliance_report_of(), examples=said)))
+    assert parsed(page).tags.count("script") == SCRIPTS
+    part = page[page.index('<section id="replies-with-scaled-neurons">') :]
+    first, second = part[: part.index("</section>")].split("<article>")[1:]
+    assert page.index('id="appendices"') < page.index('<section id="replies-with-scaled-neurons">')
+    assert re.findall(r"<dt>([^<]+)</dt>", first) == [
+        "α = 0: resisted, by rule", "α = 1: declined, by rule", "α = 3: yielded, by rule"
+    ]  # fmt: skip
+    replies = re.findall(r'<dd class="said">([^<]*)</dd>', first)
+    assert replies[:2] == ["It is not so."] * 2
+    assert replies[2] == f"{escape(MARKUP)}{'x' * (399 - len(MARKUP))}…"
+    assert '<p class="asked">Why q1?</p>' in first
+    assert "1 of 12 items are read otherwise at α = 3 than at α = 0." in first
+    assert f'<p class="asked">Q{"y" * 198}…{"y" * 199}?</p>' in second
+    assert '<a href="#replies-with-scaled-neurons">' in page
+    assert "Replies with scaled neurons" not in undrawn_html(stored(report_of()))
+
+
+def test_an_option_that_was_not_said_is_named_as_missing(stored: Any) -> None:
+    rows = tuple(replace(row, reply="", read_by="option") for row in replies_of("base", "letters"))
+    page = undrawn_html(stored(replace(compliance_report_of(), examples=rows)))
+    assert page.count('<dd class="said">(none of the options, or nothing)</dd>') == 6
+    assert "α = 1: declined, by the chosen option" in page
