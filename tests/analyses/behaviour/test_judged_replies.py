@@ -31,6 +31,7 @@ from provenance.benchmarks.reply_judge import ReplyJudge
 from provenance.errors import InputError, JobError
 from provenance.hub.endpoint import JUDGE, Endpoint
 from provenance.hub.retry import Patience
+from provenance.hub.word_judge import CALLS_AT_ONCE
 from provenance.models.loading import LoadedModel, load_lexicon
 from provenance.records import Task
 
@@ -173,7 +174,8 @@ def test_a_server_that_dies_half_way_is_one_error_and_the_rest_alone_is_asked_la
     assert judged.contents == []  # all of it is kept
 
 
-def test_a_key_that_is_refused_half_way_loses_nothing_either(judged: Judged) -> None:
+def test_a_key_that_is_refused_half_way_loses_no_more_than_what_was_on_its_way(judged: Judged) -> None:
+    """Other requests at once are given up as by Ctrl-C; their replies may have been sent already."""
     judged.server.faults[:] = [*[Fault()] * 21, *[Fault(401)] * 1000]
     with pytest.raises(InputError, match="PROVENANCE_JUDGE_KEY"):
         judged.read()
@@ -182,7 +184,7 @@ def test_a_key_that_is_refused_half_way_loses_nothing_either(judged: Judged) -> 
     judged.server.requests.clear()
     judged.read()
     assert worded(answered)
-    assert not set(worded(answered)) & set(judged.contents)
+    assert len(set(worded(answered)) & set(judged.contents)) < CALLS_AT_ONCE
 
 
 def test_a_model_that_says_no_word_is_no_judge_however_often_it_is_asked(judged: Judged) -> None:
