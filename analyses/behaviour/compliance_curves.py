@@ -16,7 +16,7 @@ from scipy.stats import page_trend_test
 
 from provenance.activations.scaling import UNCHANGED
 from provenance.analyses.behaviour.compliance_sets import ACTIVITY_MATCHED
-from provenance.analyses.claims.verdict import claim_of, condition
+from provenance.analyses.claims.verdict import claim_of, condition, largest_of, p_against
 from provenance.analyses.controls.control_sets import CONTROL_KINDS, permutation_p
 from provenance.analyses.drift.weight_drift import SIGNIFICANCE
 from provenance.analyses.results.behaviour import (
@@ -205,6 +205,8 @@ def _claim(stage: Stage, name: str, slopes: Sequence[ComplianceSlope], p_holm: f
     own = by_kind.get("h_neurons")
     sets = [len(by_kind[kind].draws) for kind in MATCHED_KINDS if kind in by_kind]
     change = None if own is None else own.slope.estimate
+    p_values = {kind: by_kind[kind].p_value if kind in by_kind else None for kind in MATCHED_KINDS}
+    against = [p_against("compliance.p", kind, p, name) for kind, p in p_values.items()]
     conditions = [
         condition("compliance.items", float(own.n) if own else 0.0, ">=", float(MIN_ITEMS), name, role="power"),
         condition(
@@ -217,13 +219,8 @@ def _claim(stage: Stage, name: str, slopes: Sequence[ComplianceSlope], p_holm: f
         ),
         condition("compliance.readable", None if own is None else own.readable, ">=", READABLE, name, role="power"),
         condition("compliance.slope", None if own is None else own.slope.low, ">", 0.0, name),
-        *(
-            condition(
-                f"compliance.p.{kind}", by_kind[kind].p_value if kind in by_kind else None, "<", SIGNIFICANCE, name
-            )
-            for kind in MATCHED_KINDS
-        ),
-        condition("compliance.p_holm", p_holm, "<", SIGNIFICANCE, name),
+        *against,
+        largest_of(against, "compliance.p_holm", p_holm, name),
         condition("compliance.unreadable", change, ">", 0.0 if own is None else abs(own.failed_slope), name),
     ]
     numbers = "" if own is None else _numbers(own, by_kind)

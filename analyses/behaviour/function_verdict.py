@@ -11,7 +11,7 @@ import numpy as np
 
 from provenance.analyses.behaviour.scaled_answers import ALPHAS, direction
 from provenance.analyses.claims.sentences import function_words
-from provenance.analyses.claims.verdict import claim_of, condition
+from provenance.analyses.claims.verdict import claim_of, condition, largest_of, p_against
 from provenance.analyses.controls.control_sets import CONTROL_KINDS, permutation_p
 from provenance.analyses.drift.weight_drift import SIGNIFICANCE
 from provenance.analyses.results.behaviour import CausalEffect, CausalKind
@@ -42,12 +42,13 @@ def function_claim(effects: Sequence[CausalEffect], stage: Stage) -> Claim:
     sets = [len(own[alpha, kind].draws) for alpha in ALPHAS for kind in CONTROL_KINDS if (alpha, kind) in own]
     answers, fewest = (float(min(found)) if own and found else None for found in (counts, sets))
     adjusted = holm_by_name(p_values)
+    shown = [reason for alpha in ALPHAS for reason in _conditions(own, alpha)]
     conditions = [
         condition("function.questions_per_class", answers, ">=", float(MIN_PER_CLASS), role="power"),
         # Holm's smallest p-value is (number of models) / (1 + sets), below the bar from this many sets on
         condition("function.sets", fewest, ">=", max(1, len(p_values)) / SIGNIFICANCE, role="power"),
-        *(reason for alpha in ALPHAS for reason in _conditions(own, alpha)),
-        condition(f"{PREFIX}.p_holm", adjusted.get(stage), "<", SIGNIFICANCE),
+        *shown,
+        largest_of([each for each in shown if each.against], f"{PREFIX}.p_holm", adjusted.get(stage)),
     ]
     turned = reversed_at(effects, stage)
     words: dict[Verdict, str] = {verdict: function_words(stage, verdict, turned) for verdict in get_args(Verdict)}
@@ -66,7 +67,7 @@ def _conditions(own: _Selectivity, alpha: float) -> list[Reason]:
         interval = condition(code, None if found is None else found.effect.low, ">", 0.0)
     controls = {kind: own.get((alpha, kind)) for kind in CONTROL_KINDS}
     p_values = {kind: None if effect is None else effect.p_value for kind, effect in controls.items()}
-    return [interval, *(condition(f"{code}.{kind}", p, "<", SIGNIFICANCE) for kind, p in p_values.items())]
+    return [interval, *(p_against(code, kind, p) for kind, p in p_values.items())]
 
 
 def _largest_p(own: _Selectivity) -> float | None:

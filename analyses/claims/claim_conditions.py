@@ -11,7 +11,15 @@ from provenance.analyses.asking.models import OpenCheckpoint
 from provenance.analyses.baselines.ladder import ALL_TOGETHER
 from provenance.analyses.claims.reasons import drift_reason, overlap_reason, transfer_reason
 from provenance.analyses.claims.sentences import BEYOND_WORDS, LABEL_WORDS, OVERLAP_WORDS, TRANSFER_WORDS, drift_words
-from provenance.analyses.claims.verdict import claim_of, condition, corresponding, reachable
+from provenance.analyses.claims.verdict import (
+    INHERITED,
+    claim_of,
+    condition,
+    corresponding,
+    largest_of,
+    p_against,
+    reachable,
+)
 from provenance.analyses.controls.control_sets import SHUFFLED_LABELS
 from provenance.analyses.drift.drift_tests import (
     LEAST_COMPARED,
@@ -89,18 +97,19 @@ def dataset_claim(result: TransferResult, rungs: Sequence[Rung], problem: str, *
     name, highest = result.dataset, highest_other(result, rungs)
     p_values = {"chance": result.p_chance} | {rung.kind: rung.p_value for rung in rungs if rung.dataset == name}
     questions = None if result.questions is None else float(result.questions)
-    most = None if highest is None else highest[1]
+    best, most = ("", None) if highest is None else highest
     unknown = searched and p_values.get(SHUFFLED_LABELS) is None
     needed: dict[str, Role] = {SHUFFLED_LABELS: "shown"} if unknown else {}
+    tests = [
+        p_against("transfer.p", kind, p_values.get(kind), name, role=needed.get(kind, "part"))
+        for kind in ("chance", *DECIDING_KINDS)
+    ]
     conditions = [
         corresponding(problem),
         condition("transfer.questions_per_class", questions, ">=", float(MIN_PER_CLASS), name, role="power"),
-        condition("transfer.others_auroc", most, "<", 1.0, name, role="power"),
-        *(
-            condition(f"transfer.p.{kind}", p_values.get(kind), "<", SIGNIFICANCE, name, role=needed.get(kind, "part"))
-            for kind in ("chance", *DECIDING_KINDS)
-        ),
-        condition("transfer.p_holm", result.p_holm, "<", SIGNIFICANCE, name),
+        condition("transfer.others_auroc", most, "<", 1.0, name, role="power", against=best),
+        *tests,
+        largest_of(tests, "transfer.p_holm", result.p_holm, name),
     ]
     return claim_of("transfer", TRANSFER_WORDS, conditions, name)
 
@@ -113,17 +122,17 @@ def beyond_confidence_claim(transfers: Sequence[TransferResult], rungs: Sequence
     others are already right on every pair of answers, nothing can be added: no power.
     """
     result = decisive(transfers)
-    name, p_holm = ("", None) if result is None else (result.dataset, result.p_holm)
+    name = "" if result is None else result.dataset
     rung = next((rung for rung in rungs if (rung.dataset, rung.kind) == (name, ALL_TOGETHER)), None)
     gain = None if rung is None or rung.gain is None else rung.gain.estimate
     alone = None if rung is None or rung.auroc is None else rung.auroc.estimate
     adds = None if rung is None else rung.p_holm
     conditions = [
         corresponding(problem),
-        condition("beyond_confidence.transfer_p_holm", p_holm, "<", SIGNIFICANCE, name),
-        condition("beyond_confidence.others_auroc", alone, "<", 1.0, name, role="power"),
-        condition("beyond_confidence.gain", gain, ">", 0.0, name, role="part"),
-        condition("beyond_confidence.p_holm", adds, "<", SIGNIFICANCE, name),
+        _transferred("beyond_confidence", result),
+        condition("beyond_confidence.others_auroc", alone, "<", 1.0, name, role="power", against=ALL_TOGETHER),
+        condition("beyond_confidence.gain", gain, ">", 0.0, name, role="part", against=ALL_TOGETHER),
+        condition("beyond_confidence.p_holm", adds, "<", SIGNIFICANCE, name, against=ALL_TOGETHER),
     ]
     return claim_of("beyond_confidence", BEYOND_WORDS, conditions, name)
 
@@ -137,14 +146,20 @@ def own_labels_claim(
     a word that goes with the base's labels would also beat. Uncorrected: only the deciding question set is tested.
     """
     result = decisive(transfers)
-    name, p_holm = ("", None) if result is None else (result.dataset, result.p_holm)
+    name = "" if result is None else result.dataset
     area = next((row.auroc_disagree for row in agreement if row.dataset == name), None)
     conditions = [
         corresponding(problem),
-        condition("own_labels.transfer_p_holm", p_holm, "<", SIGNIFICANCE, name),
-        condition("own_labels.auroc_low", None if area is None else area.low, ">", CHANCE, name),
+        _transferred("own_labels", result),
+        condition("own_labels.auroc_low", None if area is None else area.low, ">", CHANCE, name, against="chance"),
     ]
     return claim_of("own_labels", LABEL_WORDS, conditions, name)
+
+
+def _transferred(claim: str, result: TransferResult | None) -> Reason:
+    """Whether transfer is shown, which other claims need."""
+    name, p_holm, hardest = ("", None, None) if result is None else (result.dataset, result.p_holm, result.decided_by)
+    return condition(f"{claim}{INHERITED}", p_holm, "<", SIGNIFICANCE, name, against=hardest or "")
 
 
 def drift_claim(
@@ -165,14 +180,17 @@ def drift_claim(
         *_reading("drift", probes),
         condition("drift.recognised", recognised, ">", LEAST_RECOGNISED),
         condition("drift.compared", compared(own, k), ">", LEAST_COMPARED, role="power"),
-        *(condition(f"drift.p.{test.matching}", test.p_more_stable, "<", SIGNIFICANCE) for test in own),
-        *(
-            condition(f"drift.detectable.{test.matching}", test.smallest_detectable or 0.0, ">", 0.0, role="power")
-            for test in own
-        ),
+        *(p_against("drift.p", test.matching, test.p_more_stable) for test in own),
+        *(_detectable(test) for test in own),
     ]
     words: dict[Verdict, str] = {verdict: drift_words(verdict, finest_matching(own)) for verdict in get_args(Verdict)}
     return claim_of("drift", words, conditions)
+
+
+def _detectable(test: DriftTest) -> Reason:
+    """Whether any difference from matched neurons would be found."""
+    code, factor = f"drift.detectable.{test.matching}", test.smallest_detectable or 0.0
+    return condition(code, factor, ">", 0.0, role="power", against=test.matching)
 
 
 def _reading(name: str, probes: Sequence[IdentificationResult]) -> list[Reason]:
@@ -233,9 +251,9 @@ def overlap_claim(
     hundred neurons among a million have p = 1e-300, and P(none shared) = 0.99.
     """
     p_values: dict[str, float | None] = {null.kind: null.p_value for null in nulls}
-    beaten = [condition(f"overlap.p.{kind}", p_value, "<", SIGNIFICANCE) for kind, p_value in p_values.items()]
-    if probes and beaten and "shuffled_labels" not in p_values and all(each.holds for each in beaten):
-        beaten.append(condition("overlap.p.shuffled_labels", None, "<", SIGNIFICANCE))
+    beaten = [p_against("overlap.p", kind, p_value) for kind, p_value in p_values.items()]
+    if probes and beaten and SHUFFLED_LABELS not in p_values and all(each.holds for each in beaten):
+        beaten.append(p_against("overlap.p", SHUFFLED_LABELS, None))
     zero = {null.kind: null.p_zero for null in nulls}.get("hypergeometric")
     conditions = [
         corresponding(problem),

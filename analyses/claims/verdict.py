@@ -6,20 +6,42 @@ Power conditions: could an effect have been found; shown ones: was it; parts: th
 import math
 from collections.abc import Mapping, Sequence
 
+from provenance.analyses.drift.weight_drift import SIGNIFICANCE
 from provenance.analyses.results.claims import Claim, Reason, Relation, Role
 from provenance.records import Verdict
 
 CORRESPOND = "pair.neurons_correspond"
+INHERITED = ".transfer_p_holm"
+"""End of the codes of what other claims need of transfer."""
 
 
 def condition(
-    code: str, value: float | None, relation: Relation, bar: float, dataset: str = "", *, role: Role = "shown"
+    code: str,
+    value: float | None,
+    relation: Relation,
+    bar: float,
+    dataset: str = "",
+    *,
+    role: Role = "shown",
+    against: str = "",
 ) -> Reason:
     """A condition and whether it holds; None if the value is missing or NaN."""
     if value is None or math.isnan(value):
-        return Reason(code, dataset, value, relation, bar, None, role)
+        return Reason(code, dataset, value, relation, bar, None, role, against)
     outcomes = {"<": value < bar, "<=": value <= bar, ">": value > bar, ">=": value >= bar}
-    return Reason(code, dataset, value, relation, bar, outcomes[relation], role)
+    return Reason(code, dataset, value, relation, bar, outcomes[relation], role, against)
+
+
+def p_against(code: str, kind: str, p_value: float | None, dataset: str = "", *, role: Role = "shown") -> Reason:
+    """Whether a p-value against one null, baseline or kind of control sets is below the level of significance."""
+    return condition(f"{code}.{kind}", p_value, "<", SIGNIFICANCE, dataset, role=role, against=kind)
+
+
+def largest_of(p_values: Sequence[Reason], code: str, p_holm: float | None, dataset: str = "") -> Reason:
+    """Whether the largest of several p-values, after Holm's correction, is below the level of significance."""
+    known = [each for each in p_values if each.value is not None]
+    hardest = max(known, key=lambda each: each.value or 0.0).against if known else ""
+    return condition(code, p_holm, "<", SIGNIFICANCE, dataset, against=hardest)
 
 
 def reachable(code: str, smallest: float | None, most: float) -> Reason:
@@ -45,10 +67,32 @@ def verdict_of(conditions: Sequence[Reason]) -> Verdict:
     return "supported" if all(shown) else "not distinguishable"
 
 
-def claim_of(name: str, words: Mapping[Verdict, str], conditions: Sequence[Reason], dataset: str = "") -> Claim:
-    """A claim with the verdict of its conditions, and the words of that verdict."""
+def deciding(conditions: Sequence[Reason]) -> Reason | None:
+    """The condition that decided a verdict; None without any.
+
+    Of `no power` the first that took the power away; of `not distinguishable` the first shown one that does not hold;
+    of `supported` the one with the largest p. The p of transfer, which other claims need, decides only if it does not
+    hold: it says least of them.
+    """
     verdict = verdict_of(conditions)
-    return Claim(name, verdict, dataset, words[verdict], tuple(conditions))
+    missed = [each for each in conditions if not each.holds and each.role != "part"]
+    blind = [each for each in missed if each.role == "power" or each.holds is None]
+    if missed:
+        return blind[0] if verdict == "no power" else missed[0]
+    shown = [each for each in conditions if each.role == "shown"]
+    return max(reversed(shown), key=_decides, default=None)
+
+
+def _decides(met: Reason) -> tuple[bool, float]:
+    """What orders conditions that are met: the claim's own last, and of these the largest p."""
+    return not met.code.endswith(INHERITED), met.value if met.relation == "<" and met.value is not None else 0.0
+
+
+def claim_of(name: str, words: Mapping[Verdict, str], conditions: Sequence[Reason], dataset: str = "") -> Claim:
+    """A claim with the verdict of its conditions, the words of that verdict, and the condition that decided."""
+    verdict, decisive = verdict_of(conditions), deciding(conditions)
+    code, not_met = "" if decisive is None else decisive.code, sum(not each.holds for each in conditions)
+    return Claim(name, verdict, dataset, words[verdict], tuple(conditions), code, not_met)
 
 
 def failed(claim: Claim) -> frozenset[str]:

@@ -65,6 +65,13 @@ class Reason:
         "text",
         "`power`: without it, `no power`; `shown`: all of them together, `supported`; `part`: decides nothing alone.",
     )
+    against: str = column(
+        "against",
+        "text",
+        "Null, baseline or kind of control sets that the value stands against, such as `question_text`; of a largest p "
+        "the one that it is the p of; empty if there is none.",
+        default="",
+    )
 
 
 @table("claim", "Claims", row="one claim about the pair, with its verdict")
@@ -83,3 +90,12 @@ class Claim:
     dataset: str = column("question set", "text", "Question set that decides; empty if there is none.")
     words: str = column("", "text", "The claim, or why it is not made.")
     reasons: tuple[Reason, ...] = part("Conditions, in order.")
+    decided_by: str = column(
+        "decided by",
+        "text",
+        "Code of the condition that decided: the first that does not hold or was not measured (for `no power`, the "
+        "first of those that take the power away); where all hold, the claim's own with the largest p. Empty without "
+        "conditions.",
+        default="",
+    )
+    not_met: int = column("not met", "count", "Conditions that do not hold or were not measured.", default=0)

@@ -67,6 +67,8 @@ def claims(found: Sequence[Claim]) -> list[dict[str, Any]]:
             "verdict": claim.verdict,
             "dataset": claim.dataset,
             "words": claim.words,
+            "decision": next((asdict(each) for each in claim.reasons if each.code == claim.decided_by), None),
+            "not_met": claim.not_met,
             "reasons": [asdict(reason) for reason in claim.reasons],
         }
         for claim in found

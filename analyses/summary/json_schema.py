@@ -197,8 +197,10 @@ def _verdict() -> Schema:
 
 
 def _claims() -> Schema:
-    named = record(Claim)["properties"]
-    claim = _object({"claim": named.pop("name"), **named, "reasons": {"type": "array", "items": record(Reason)}})
+    named = _without(record(Claim), "decided_by")["properties"]
+    reason = record(Reason)
+    conditions = {"decision": _or_null(reason), "reasons": {"type": "array", "items": reason}}
+    claim = _object({"claim": named.pop("name"), **named, **conditions})
     return _or_null({"type": "array", "items": claim})
 
 

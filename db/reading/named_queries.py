@@ -93,7 +93,7 @@ LIMIT :limit
 _CLAIMS = of_run(V_CLAIMS, order="position")
 
 _REASONS = """
-SELECT r.claim, r.code, r.dataset, r.value, r.relation, r.bar, r.holds, r.role
+SELECT r.claim, r.code, r.dataset, r.value, r.relation, r.bar, r.holds, r.role, r.against
 FROM claim_reason r JOIN claim c ON c.run_id = r.run_id AND c.name = r.claim
 WHERE r.run_id = :run ORDER BY c.position, r.position
 """

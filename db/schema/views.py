@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from sqlalchemy import Connection, Table, inspect, text
 
 from provenance.analyses.results.answers import ActivityTable
-from provenance.analyses.results.claims import Claim
+from provenance.analyses.results.claims import Claim, Reason
 from provenance.analyses.results.transfer import Rung, TransferResult
 from provenance.db.schema.base import EVERYWHERE, Base, meaning
 from provenance.db.schema.neurons import Neuron, ProbeNeuron
@@ -114,9 +114,16 @@ V_CLAIMS = View(
     (
         *_heads("c.run_id"),
         *_named(_of(TABLES[Claim], "c", ["name"]), {"name": "claim"}),
-        *_of(TABLES[Claim], "c", ["verdict", "dataset", "words", "position"]),
+        *_of(TABLES[Claim], "c", ["verdict", "dataset", "decided_by"]),
+        *_of(TABLES[Reason], "d", ["value", "relation", "bar", "holds", "against"]),
+        *_of(TABLES[Claim], "c", ["not_met", "words", "position"]),
     ),
-    "FROM claim c CROSS JOIN run r WHERE r.id = c.run_id AND r.content_digest IS NOT NULL",
+    """
+    FROM claim c
+    CROSS JOIN run r
+    LEFT JOIN claim_reason d ON d.run_id = c.run_id AND d.claim = c.name AND d.code = c.decided_by
+    WHERE r.id = c.run_id AND r.content_digest IS NOT NULL
+    """,
 )
 
 _ACTIVITY = BULK_TABLES[ActivityTable]

@@ -16,6 +16,8 @@ from provenance.figures.tables.study import QUERIES, literature_table, members_t
 from provenance.figures.wording.run_words import concept_of
 from provenance.files import write_whole
 
+_OF_CLAIMS = ("claim", "verdict", "decided_by", "value", "relation", "bar", "against")
+
 
 def study_summary(url: str, study: str) -> dict[str, Any]:
     """The study with its members, their runs and verdicts, as `--json` prints it.
@@ -49,7 +51,7 @@ def _summary(database: Source, member: Record) -> dict[str, Any]:
     if member["run"] is None:
         return {**kept, "claims": []}
     claims = run_query(database, "claims", {"run": member["run"]}).records()
-    return {**kept, "claims": [{name: row[name] for name in ("claim", "verdict")} for row in claims]}
+    return {**kept, "claims": [{name: row[name] for name in _OF_CLAIMS} for row in claims]}
 
 
 def study_tables(source: Source, study: str, *, brief: bool = False) -> list[ReportTable]:

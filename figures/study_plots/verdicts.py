@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from provenance.cells import NOTHING, Record
+from provenance.cells import NOTHING, Record, beside
 from provenance.figures.drawing import style
 from provenance.figures.drawing.figure_spec import GalleryFigure
 from provenance.figures.tables.latex import Table
@@ -120,16 +120,19 @@ def caption(parts: Parts) -> list[str]:
 
 
 def table(parts: Parts) -> Table:
-    """The grid as a table."""
+    """The grid as a table, each verdict with the number that decided and its bar."""
     rows = parts["claims"].records()
     claims = claims_of(rows)
-    said = {(row["family"], row["claim"]): row["verdict"] for row in rows}
-    cells = [
-        (family, *(f"{MARKS[said[family, claim]]} {said[family, claim]}" if (family, claim) in said else NOTHING
-                   for claim in claims))
-        for family in families_of(rows)
-    ]  # fmt: skip
-    return Table("Verdicts over families.", ("family", *(claim_words(claim) for claim in claims)), cells)
+    said = {(row["family"], row["claim"]): _cell(row) for row in rows}
+    cells = [(family, *(said.get((family, claim), NOTHING) for claim in claims)) for family in families_of(rows)]
+    caption = "Verdicts over families, each with the number that decided and what it has to be; the condition of each "
+    caption += "is in the query `claims`."
+    return Table(caption, ("family", *(claim_words(claim) for claim in claims)), cells)
+
+
+def _cell(row: Record) -> str:
+    decided = f" ({beside(row['value'], row['bar'])} {row['relation']} {row['bar']:g})" if row["relation"] else ""
+    return f"{MARKS[row['verdict']]} {row['verdict']}{decided}"
 
 
 FIGURE = GalleryFigure(

@@ -1,16 +1,11 @@
 """The two summary tables of a run: the main numbers, and each claim with the conditions that failed."""
 
-from collections.abc import Sequence
-
 from provenance.cells import NOTHING, Record, beside, compact, fixed, interval
 from provenance.figures.tables.result_tables import ReportTable, Results
-from provenance.figures.wording.evidence_words import reason_words
+from provenance.figures.wording.evidence_words import decided_words
 from provenance.figures.wording.run_words import first, p_words
 from provenance.records import MARKS
 from provenance.words import GIVEN, MATCHED_WORDS, baseline_words, claim_words, rule_words
-
-INHERITED = ".transfer_p_holm"
-"""End of the codes of what other claims need of transfer."""
 
 
 def headline(results: Results) -> ReportTable:
@@ -125,33 +120,18 @@ def _overlap(results: Results) -> list[tuple[str, str]]:
 
 
 def decisions(results: Results) -> ReportTable | None:
-    """Each claim with its verdict and the condition that decided.
-
-    That is the first that failed, with the number of others that did, or of those met the one with the largest p; the
-    p of transfer, which other claims rest on, says least of those.
-    """
-    reasons = results["reasons"].records()
-    rows = [
-        (*_named(row), _decision(row["verdict"], [one for one in reasons if one["claim"] == row["claim"]]))
-        for row in results["claims"].records()
-    ]
+    """Each claim with its verdict and the condition that decided; where that failed, the number of others that did."""
+    rows = [(*_named(row), _decision(row)) for row in results["claims"].records()]
     return ReportTable("", "", ("claim", "verdict", "decided by"), rows, (0, 1, 2)) if rows else None
 
 
-def _decision(verdict: str, reasons: Sequence[Record]) -> str:
-    failed = [reason for reason in reasons if not reason["holds"]]
-    blind = [reason for reason in failed if reason["role"] == "power" or reason["holds"] is None]
-    missed = [reason for reason in failed if reason["role"] != "part"] or failed
-    shown = [reason for reason in reasons if reason["role"] == "shown" and reason["value"] is not None]
-    met = sorted(shown, key=_decides)[-1:]
-    decided = (blind if verdict == "no power" and blind else missed)[:1] or met
-    negated, more = (", not", f" (+{len(failed) - 1})" if len(failed) > 1 else "") if failed else ("", "")
-    return "".join(f"{reason_words(one['code'])}: {_value(one)}{negated} {_bar(one)}{more}" for one in decided)
-
-
-def _decides(reason: Record) -> tuple[bool, float]:
-    """What sorts conditions that are met, the one that decided last: the claim's own, and of these the largest p."""
-    return not reason["code"].endswith(INHERITED), reason["value"] if reason["relation"] == "<" else 0.0
+def _decision(claim: Record) -> str:
+    """What decided, with the number of other conditions that are not met where it is not met itself."""
+    if claim["relation"] is None:
+        return ""
+    negated = "" if claim["holds"] else ", not"
+    more = f" (+{claim['not_met'] - 1})" if negated and claim["not_met"] > 1 else ""
+    return f"{decided_words(claim)}: {_value(claim)}{negated} {_bar(claim)}{more}"
 
 
 def claims(results: Results) -> ReportTable | None:

@@ -10,6 +10,7 @@ from provenance.db.reading.run_query import QueryResult
 from provenance.figures.wording.run_words import CLAIMS, concept_of, first, verdict_words
 from provenance.records import MARKS
 from provenance.words import (
+    BASELINES,
     JOINT_BASELINES,
     MATCHINGS,
     OUTCOMES,
@@ -17,7 +18,6 @@ from provenance.words import (
     SETS,
     Concept,
     against_words,
-    baseline_words,
     claim_words,
     detectable_words,
 )
@@ -100,16 +100,30 @@ def reason_words(code: str) -> str:
     end = "upper" if alpha == "alpha_0" else "lower"
     beside = f"p against {SETS.get(sets, sets)}" if sets else f"{end} end of the interval"
     words = {
-        ("transfer", "p"): f"p against {baseline_words(what)}",
-        ("compliance", "p"): f"slope: p against {SETS.get(what, what)}",
-        ("patching", "p"): f"change: p against {SETS.get(what, what)}",
-        ("drift", "p"): f"p against neurons of the same {MATCHINGS.get(what, what)}",
+        (claim, "p"): f"{_MEASURED.get(claim, '')}p against {_against(claim, what)}",
         ("drift", "detectable"): f"largest factor found with 80 % power, same {MATCHINGS.get(what, what)}",
-        ("overlap", "p"): f"p against {OVERLAP_NULLS.get(what, what)}",
         (claim, "reads"): f"lower end of the {what} probe’s AUROC on its own model",
         ("function", kind): f"{OUTCOMES.get(kind, kind)}, α = {alpha.removeprefix('alpha_')}: {beside}",
     }
     return words.get((claim, kind), code) if what else code
+
+
+_MEASURED = {"compliance": "slope: ", "patching": "change: "}
+
+
+def _against(claim: str, kind: str) -> str:
+    """What a condition of a claim stands against, in words."""
+    if claim == "drift":
+        return f"neurons of the same {MATCHINGS.get(kind, kind)}"
+    return ({**BASELINES, **SETS} if claim != "overlap" else OVERLAP_NULLS).get(kind, kind)
+
+
+def decided_words(claim: Record) -> str:
+    """The condition that decided a claim in words, with what it stands against where its code does not say that."""
+    code, against = claim["decided_by"], claim["against"]
+    said = reason_words(code)
+    named = not against or code.endswith(f".{against}") or against in JOINT_BASELINES
+    return said if named else f"{said}, against {_against(code.partition('.')[0], against)}"
 
 
 def claim_table(results: Mapping[str, QueryResult]) -> list[Record]:

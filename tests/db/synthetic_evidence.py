@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 from synthetic_probe import BASELINES, around, identification_of
@@ -9,6 +10,7 @@ from synthetic_probe import BASELINES, around, identification_of
 from provenance.analyses.behaviour.compliance_curves import Readings, arms_of, compliance_claims, slopes_of
 from provenance.analyses.behaviour.exchange.patch_effects import Patched, Replies, patch_effects
 from provenance.analyses.behaviour.scaled_benchmarks import Compliance
+from provenance.analyses.claims.verdict import claim_of
 from provenance.analyses.controls.control_sets import SET_KINDS
 from provenance.analyses.results.answers import JudgeAgreement, RefusalContrast
 from provenance.analyses.results.behaviour import (
@@ -34,7 +36,7 @@ from provenance.analyses.results.transfer import (
     TransferCell,
 )
 from provenance.benchmarks.readings import ReadAs
-from provenance.records import Stage
+from provenance.records import Stage, Verdict
 from provenance.words import DIRECTIONS
 
 RUNGS = (*BASELINES, "all_together", "directions_together")
@@ -273,12 +275,14 @@ def claims_of(dataset: str) -> tuple[Claim, ...]:
         "function_instruct": (Reason("function.selectivity", dataset, MISSING, ">=", 0.0, None, "shown"),),
     }
     return tuple(
-        Claim(
-            name,
-            verdict,
-            dataset if name in ("transfer", "beyond_confidence") else "",
-            f"What {name} says.",
-            reasons[name],
+        replace(
+            claim_of(
+                name,
+                dict.fromkeys(get_args(Verdict), f"What {name} says."),
+                reasons[name],
+                dataset if name in ("transfer", "beyond_confidence") else "",
+            ),
+            verdict=verdict,
         )
         for name, verdict in zip(CLAIMS, verdicts, strict=True)
     )

@@ -135,7 +135,7 @@ def test_a_run_and_a_neuron_have_pages_that_a_person_reads(address: str) -> None
     layer, neuron = divmod(int(report_of().identification.h_neurons[0]), 16)
     assert "The H-Neurons are readable in the base model." in text
     condition = "probability that chance shares none</span>: 0.75 &lt; 0.5: does not hold"
-    assert f'<span title="overlap.p_zero">{condition}' in text
+    assert f'<strong>Decided:</strong> <span title="overlap.p_zero">{condition}' in text
     assert f'<a href="/-/neuron/1/{layer}/{neuron}">{neuron}</a>' in text
     card = page(address, f"/-/neuron/1/{layer}/{neuron}")
     assert "An H-Neuron of org/instruct@0123abc" in card

@@ -88,6 +88,14 @@ def test_activity_has_every_neuron_of_both_models_and_marks_the_h_neurons(two: s
 def test_claims_and_transfer_are_those_of_the_queries(two: str) -> None:
     claims = columns(two, "SELECT * FROM v_claims ORDER BY run_id, position")
     assert claims["claim"][: len(REPORT.evidence.claims)] == [claim.name for claim in REPORT.evidence.claims]
+    for place, claim in enumerate(REPORT.evidence.claims):
+        [decided] = [each for each in claim.reasons if each.code == claim.decided_by] or [None]
+        found = {name: claims[name][place] for name in ("decided_by", "value", "relation", "bar", "against")}
+        assert found["decided_by"] == claim.decided_by
+        value = None if decided is None or decided.value is None or np.isnan(decided.value) else decided.value
+        assert found["value"] == value
+        assert found["relation"] == (decided and decided.relation)
+        assert (found["bar"], found["against"]) == (decided and decided.bar, decided and decided.against)
     rungs = {(rung.dataset, rung.kind): rung for rung in REPORT.evidence.ladder}
     for row in run_query(two, "SELECT * FROM v_transfer").records():
         assert row["random_mean"] == rungs[row["dataset"], "random"].auroc.estimate

@@ -12,6 +12,8 @@ from rich.console import Console
 from synthetic import given_report, lineage_of, no_probe_report, report_of, stored_run, weights_report_of
 from synthetic_evidence import compliance_report_of, timeline_report_of
 
+from provenance.analyses.claims.sentences import TRANSFER_WORDS
+from provenance.analyses.claims.verdict import claim_of
 from provenance.cli.show.run import print_files, print_list, print_run, terminal_table
 from provenance.db.reading.run_query import QueryResult
 from provenance.db.store import Store
@@ -104,7 +106,9 @@ def test_the_condition_that_decided_follows_the_verdict(
         )
         for (code, value, relation, bar, role), met in zip(codes, holds, strict=True)
     )
-    changed = replace(report.evidence, claims=(replace(claim, verdict=verdict, reasons=reasons),))
+    made = claim_of("transfer", TRANSFER_WORDS, reasons)
+    assert made.verdict == verdict
+    changed = replace(report.evidence, claims=(made,))
     table = decisions(read_results(stored(replace(report, evidence=changed)), 1))
     assert table is not None
     assert table.rows[0][-1] == said
@@ -131,7 +135,7 @@ def test_a_claim_that_stands_shows_its_own_number_and_not_that_of_transfer(
     missed = replace(inherited, value=0.3, holds=False)
     failed = "largest p of transfer, after Holm’s correction: 0.3, not < 0.05"
     for reasons, words in (((inherited, own), said), ((missed, own), failed)):
-        changed = replace(report.evidence, claims=(replace(claim, reasons=reasons, verdict="supported"),))
+        changed = replace(report.evidence, claims=(claim_of(name, TRANSFER_WORDS, reasons),))
         table = decisions(read_results(stored(replace(report, evidence=changed)), 1))
         assert table is not None
         assert table.rows[0][-1] == words

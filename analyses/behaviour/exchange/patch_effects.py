@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float64, Int8
 
 from provenance.analyses.behaviour.compliance_curves import MATCHED_KINDS, MIN_ITEMS, largest_p
-from provenance.analyses.claims.verdict import claim_of, condition, corresponding
+from provenance.analyses.claims.verdict import claim_of, condition, corresponding, largest_of, p_against
 from provenance.analyses.controls.control_sets import permutation_p
 from provenance.analyses.drift.weight_drift import SIGNIFICANCE
 from provenance.analyses.results.behaviour import READABLE, PatchEffect, PatchOutcome, ScaledKind
@@ -142,8 +142,7 @@ def patch_claims(
             condition("patching.same_tokens", float(same_tokens), ">=", 1.0, name, role="power"),
             condition("patching.options", float(options[name]), ">=", 1.0, name, role="power"),
             *_power(rows, name, len(largest)),
-            *_shown(rows, name),
-            condition("patching.p_holm", adjusted.get(name), "<", SIGNIFICANCE, name),
+            *_shown(rows, name, adjusted.get(name)),
         ]
         words: dict[Verdict, str] = dict.fromkeys(get_args(Verdict), _numbers(rows))
         claims.append(claim_of(f"patched_{stage}:{name}", words, conditions, name))
@@ -162,15 +161,14 @@ def _power(rows: Sequence[PatchEffect], name: str, tests: int) -> list[Reason]:
     ]
 
 
-def _shown(rows: Sequence[PatchEffect], name: str) -> list[Reason]:
+def _shown(rows: Sequence[PatchEffect], name: str, p_holm: float | None) -> list[Reason]:
     by_kind = {row.kind: row for row in rows}
     own = by_kind.get("h_neurons")
     nearest = None if own is None else max(own.effect.low, -own.effect.high)
     p_values = {kind: by_kind[kind].p_value if kind in by_kind else None for kind in MATCHED_KINDS}
-    return [
-        condition("patching.effect", nearest, ">", 0.0, name),
-        *(condition(f"patching.p.{kind}", p, "<", SIGNIFICANCE, name) for kind, p in p_values.items()),
-    ]
+    tests = [p_against("patching.p", kind, p, name) for kind, p in p_values.items()]
+    effect = condition("patching.effect", nearest, ">", 0.0, name)
+    return [effect, *tests, largest_of(tests, "patching.p_holm", p_holm, name)]
 
 
 def _numbers(rows: Sequence[PatchEffect]) -> str:

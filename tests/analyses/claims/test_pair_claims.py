@@ -17,7 +17,7 @@ from provenance.analyses.claims.claim_conditions import (
     own_labels_claim,
     transfer_claim,
 )
-from provenance.analyses.claims.verdict import condition, verdict_of
+from provenance.analyses.claims.verdict import condition, deciding, verdict_of
 from provenance.analyses.results.claims import Reason, Role
 from provenance.analyses.results.drift import DriftResult, DriftTest
 from provenance.analyses.results.overlap import OverlapNull, OverlapResult
@@ -80,6 +80,45 @@ def test_a_verdict_is_that_of_its_conditions(
     conditions = [*of_role("power", *power), *of_role("shown", *shown)]
     assert verdict_of(conditions) == verdict_of(conditions[::-1]) == verdict
     assert verdict_of([*conditions, *of_role("part", False, None)]) == verdict
+
+
+def decided_by(*conditions: Reason) -> str:
+    found = deciding(conditions)
+    return "" if found is None else found.code
+
+
+def test_what_decided_is_the_first_condition_that_took_the_verdict_away_or_the_largest_p_of_those_met() -> None:
+    power, blind = (condition("power", value, ">", 0.0, role="power") for value in (1.0, None))
+    met, least = condition("met", 0.01, "<", 0.05), condition("least", 0.04, "<", 0.05)
+    missed, later, unknown = (
+        condition("missed", 0.3, "<", 0.05),
+        condition("later", 0.9, "<", 0.05),
+        condition("unknown", None, "<", 0.05),
+    )
+    part = condition("part", None, "<", 0.05, role="part")
+    inherited = condition("beyond_confidence.transfer_p_holm", 0.049, "<", 0.05)
+    assert decided_by(power, part, met, least, met) == "least"
+    assert decided_by(inherited, met, least) == "least"
+    assert decided_by(inherited) == inherited.code
+    assert decided_by(condition("low", 0.9, ">", 0.5), met) == "met"
+    assert decided_by(power, part, met, missed, later) == "missed"
+    assert decided_by(missed, unknown, met) == "unknown"  # no power: what was not measured decides, not what failed
+    assert decided_by(missed, blind, unknown) == "power"
+    assert decided_by(power, part) == decided_by() == ""
+
+
+def test_each_deciding_condition_names_what_it_stands_against() -> None:
+    p_values = dict.fromkeys(DECIDING_KINDS, 0.001) | {"question_text": 0.02}
+    rungs = [*rungs_of("one", **p_values), *rungs_of("one", all_together=0.01)]
+    [result] = decided([scored("one", "supported")], rungs)
+    claims = [transfer_claim([result], rungs, ""), beyond_confidence_claim([result], rungs)]
+    assert [by_code(claim.reasons)[claim.decided_by].against for claim in claims] == ["question_text", "all_together"]
+    assert [claim.not_met for claim in claims] == [0, 0]
+    lost = [replace(rung, p_value=0.5) if rung.kind == "answer_text" else rung for rung in rungs]
+    [result] = decided([scored("one", "supported")], lost)
+    claims = [transfer_claim([result], lost, ""), beyond_confidence_claim([result], lost)]
+    assert [by_code(claim.reasons)[claim.decided_by].against for claim in claims] == ["answer_text", "answer_text"]
+    assert claims[1].decided_by == "beyond_confidence.transfer_p_holm"
 
 
 def test_transfer_rests_on_the_first_question_set_with_power() -> None:

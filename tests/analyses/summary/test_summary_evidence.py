@@ -47,7 +47,12 @@ EVIDENCE = Evidence(
     causal=(CausalEffect("base", 0.0, "random", "selectivity", 5, E, (0.1, math.nan, 0.3), 0.25),),
     claims=(
         Claim(
-            "transfer", "supported", "a", "Readable.", (Reason("transfer.chance", "a", 0.01, "<", 0.05, True, "shown"),)
+            "transfer",
+            "supported",
+            "a",
+            "Readable.",
+            (Reason("transfer.chance", "a", 0.01, "<", 0.05, True, "shown", "chance"),),
+            "transfer.chance",
         ),
         Claim("overlap", "no power", "", "Nothing.", (Reason("overlap.p_zero", "", None, "<", 0.5, None, "power"),)),
     ),
@@ -127,18 +132,20 @@ def test_without_an_intervention_there_is_null_and_no_empty_list_of_effects() ->
     assert shown(replace(EVIDENCE, causal=()))["interventions"] is None
 
 
+DECIDED = {
+    "code": "transfer.chance", "dataset": "a", "value": 0.01, "relation": "<", "bar": 0.05, "holds": True,
+    "role": "shown", "against": "chance",
+}  # fmt: skip
+
+
 def test_claims_carry_their_conditions_in_order_with_null_for_what_was_not_measured() -> None:
     verdict = shown()["verdict"]
     assert [claim["claim"] for claim in verdict["claims"]] == ["transfer", "overlap"]
     assert verdict["claims"][0] == {
-        "claim": "transfer", "verdict": "supported", "dataset": "a", "words": "Readable.",
-        "reasons": [
-            {
-                "code": "transfer.chance", "dataset": "a", "value": 0.01, "relation": "<", "bar": 0.05, "holds": True,
-                "role": "shown",
-            },
-        ],
+        "claim": "transfer", "verdict": "supported", "dataset": "a", "words": "Readable.", "not_met": 0,
+        "decision": DECIDED, "reasons": [DECIDED],
     }  # fmt: skip
+    assert verdict["claims"][1]["decision"] is None
     assert verdict["claims"][1]["reasons"][0]["holds"] is None
     assert (verdict["transfer"], verdict["overlap"], verdict["drift"]) == ("supported", "no power", "no power")
 

@@ -279,7 +279,7 @@ def test_a_near_miss_has_as_many_digits_as_tell_it_from_its_bar() -> None:
 def test_a_code_from_outside_is_text_and_never_markup(stored: Any) -> None:
     report = report_of()
     odd = Reason("<b>x</b>", "<i>set</i>", 1.0, ">=", 0.5, True, "shown")
-    claims = (replace(report.evidence.claims[0], reasons=(odd,)),)
+    claims = (replace(report.evidence.claims[0], reasons=(odd,), decided_by=odd.code),)
     html = report_html(
         stored(replace(report, evidence=replace(report.evidence, claims=claims))), figures=Attempt([], {})
     )
