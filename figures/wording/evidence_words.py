@@ -119,10 +119,11 @@ def _against(claim: str, kind: str) -> str:
 
 
 def decided_words(claim: Record) -> str:
-    """The condition that decided a claim in words, with what it stands against where its code does not say that."""
+    """The condition that decided a claim in words, with what it stands against where its code and bar do not say."""
     code, against = claim["decided_by"], claim["against"]
     said = reason_words(code)
-    named = not against or code.endswith(f".{against}") or against in JOINT_BASELINES
+    barred = claim["relation"] == ">" and against == "chance"
+    named = not against or barred or code.endswith(f".{against}") or against in JOINT_BASELINES
     return said if named else f"{said}, against {_against(code.partition('.')[0], against)}"
 
 

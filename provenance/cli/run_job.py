@@ -16,6 +16,7 @@ from rich.console import Console
 from provenance.cli.options.common import print_json
 from provenance.cli.options.folders import run_folder
 from provenance.cli.options.surroundings import untouched_matplotlib
+from provenance.cli.options.terminal import Terminal
 from provenance.cli.show.progress import ConsoleProgress
 from provenance.cli.show.run import print_files, print_run
 from provenance.defaults import OUT
@@ -60,7 +61,7 @@ def print_then_draw(
     JSON is one object, which holds the paths as well, so it is printed last: but it is, however the drawing ends.
     """
     if not as_json:
-        console = Console()
+        console = Terminal()
         show(summary, console)
         print_files({**summary, **draw()}, console)
         return

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from artists import assert_inside, legend_of, named, tick_labels
 from matplotlib.figure import Figure
+from rich.table import Table
 from synthetic import begin, no_power_of, no_probe_report, report_of, stored_timeline_run, transfer_of
 from synthetic_evidence import compliance_of, timeline_report_of, with_compliance
 
 from provenance.analyses.results.reports import OriginReport
-from provenance.cli.show.run import terminal_table
+from provenance.cli.show.tables import terminal_table
 from provenance.db.reading.run_query import QueryResult
 from provenance.db.reading.study_query import by_member, study_query
 from provenance.db.store import Store
@@ -359,4 +360,8 @@ def test_summary_and_tables_say_the_same_of_every_family(study: str) -> None:
         families.title, slopes.title, readable.title, missing.title, literature.title,
     ]  # fmt: skip
     for table in (families, slopes, readable, kept, missing, literature):
-        assert terminal_table(table, 80).row_count == len(table.rows)
+        shown = terminal_table(table, 200)
+        assert isinstance(shown, Table), table.title
+        assert shown.row_count == len(table.rows)
+    for table in study_tables(study, "six", brief=True):
+        assert isinstance(terminal_table(table, 80), Table), table.title

@@ -9,12 +9,15 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
+from rich.table import Table
 from synthetic import given_report, lineage_of, no_probe_report, report_of, stored_run, weights_report_of
 from synthetic_evidence import compliance_report_of, timeline_report_of
 
 from provenance.analyses.claims.sentences import TRANSFER_WORDS
 from provenance.analyses.claims.verdict import claim_of
-from provenance.cli.show.run import print_files, print_list, print_run, terminal_table
+from provenance.cli.options.terminal import Terminal
+from provenance.cli.show.run import print_files, print_list, print_run
+from provenance.cli.show.tables import terminal_table
 from provenance.db.reading.run_query import QueryResult
 from provenance.db.store import Store
 from provenance.figures.report.sections import folded_sections, read_results, terminal_sections
@@ -25,7 +28,7 @@ from provenance.words import RULES
 
 
 def printed(url: str, width: int = 200, run: int = 1, *, verbose: bool = False, **summary: Any) -> str:
-    console = Console(width=width, force_terminal=False)
+    console = Terminal(width=width, force_terminal=False)
     with console.capture() as captured:
         print_run({"database": url, "run": run, **summary}, console, verbose=verbose)
         print_files({"database": url, **summary}, console)
@@ -49,7 +52,7 @@ def test_a_comparison_says_its_pair_and_sentence_before_its_tables(finished: str
         "org/base → org/instruct@0123abc", "The H-Neurons are readable in the base model.", "Overview", "Claims",
         "Backward transfer", "What transfer has to beat", "Directions", "Whose labels, whose text", "Intervention",
         "Funnel", "note: [b]one[/b]", f"database: {finished}", "report: out/report.html",
-        "figures: 2 in out, as PDF, SVG, PNG", "not drawn: c: [i]",
+        "figures: 2 in out (PDF, SVG, PNG", "not drawn: c: [i]",
     )  # fmt: skip
     places = [text.index(words) for words in order]
     assert places == sorted(places)
@@ -179,49 +182,68 @@ KINDS: dict[str, Any] = {
 }
 
 
+LONG = "/a/folder/whose/path/is/much/longer/than/any/line/of/a/narrow/terminal/and/that/nobody/may/break/report.html"
+WIDTHS = (60, 80, 100, 200)
+
+
 @pytest.mark.costly
 @pytest.mark.parametrize("verbose", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_width_shows_everything_within_it(stored: Callable[..., str], kind: str, *, verbose: bool) -> None:
-    """Paths stay whole, so that they can be copied; without --verbose each kind fits a screen of 80 columns."""
+    """Paths and headings stay whole, and no line ends with blanks; each kind fits a screen of 80 columns."""
     url, whole = stored(KINDS[kind]), 1000
-    texts = {width: printed(url, width, verbose=verbose).partition("database: ")[0] for width in (60, 80, 200, whole)}
-    marks = {width: Counter("".join(text.split()).replace("─", "")) for width, text in texts.items()}
-    for width in (60, 80, 200):
-        assert [line for line in texts[width].splitlines() if cell_len(line) > width] == []
-        assert marks[width] == marks[whole]  # nothing is cut off, and nothing said twice
-    assert verbose or len(texts[80].splitlines()) <= 40 - 3  # with database, report and figures below
+    files = {"report": LONG, "figures": [str(Path(LONG).with_name(f"{n}.svg")) for n in range(9)]}
+    texts = {width: printed(url, width, verbose=verbose, **files) for width in (*WIDTHS, whole)}
+    results, marks = {}, {}
+    for width, text in texts.items():
+        results[width], _, paths = text.partition("database:")
+        marks[width] = Counter("".join(results[width].split()).replace("─", ""))
+        over = {line for line in text.splitlines() if cell_len(line) > width}
+        assert over <= {line for line in paths.splitlines() if " " not in line.partition(",")[0]}
+        assert [line for line in text.splitlines() if line != line.rstrip()] == []
+    shown = terminal_sections(read_results(url, 1), verbose=verbose)
+    headings = {word for table in shown for head in table.header for word in head.split()}
+    for width in WIDTHS:
+        beside = all(isinstance(terminal_table(table, width), Table) for table in shown)
+        assert marks[width] == marks[whole] or (marks[width] > marks[whole] and not beside)  # headings for each row
+        assert beside or width < 80 or verbose
+        assert headings <= set(results[width].split())
+    assert verbose or len(results[80].splitlines()) <= 40 - 6  # with database, report and figures, each with its path
 
 
 @pytest.mark.parametrize("width", [18, 27, 30, 60])
 def test_a_table_that_is_too_wide_breaks_its_longest_word_alone(width: int) -> None:
-    """At 60 nothing is broken, at 30 lines only between words."""
+    """At 60 nothing is broken, at 30 lines only between words; at 18 the headings leave no room beside each other."""
     rows = [("short_name", "[0.12, 0.34]", "one two"), ("a_longer_name", "[0.12, 0.34]", "three")]
+    lines = laid_out(ReportTable("t", "", ("kind", "interval", "words"), rows), width)
+    text = "\n".join(lines)
+    if width == 18:
+        assert lines[1].startswith("kind     short_")
+        assert lines.count("") == len(rows) - 1
+        return
+    assert {len(line) for line in lines[1:]} <= {width} or width == 60
+    assert ("a_longer_name" in text) == (width >= 30)
+    assert "short_name" in text
+    assert all(word in text for word in ("kind", "interval", "words", "three", "0.34]"))
+    assert ("[0.12, 0.34]" in text) == (width == 60)
+
+
+def laid_out(content: ReportTable, width: int) -> list[str]:
     console = Console(width=width)
     with console.capture() as captured:
-        console.print(terminal_table(ReportTable("t", "", ("kind", "interval", "words"), rows), console.width))
-    text = captured.get()
-    assert {len(line) for line in text.splitlines()[1:]} == {width} or width == 60
-    assert ("a_longer_name" in text) == (width >= 30)
-    assert ("short_name" in text) == (width >= 27)
-    assert all(word in text for word in ("three", "0.34]"))
-    assert ("[0.12, 0.34]" in text) == (width == 60)
+        console.print(terminal_table(content, console.width))
+    return captured.get().splitlines()
 
 
 def test_counts_stay_whole_where_names_broken_in_two_take_fewer_lines() -> None:
     """As on a card of 60 columns, where a count in three lines beside a whole name is read by nobody."""
     rows = [("other-domain", "0.00778", "249 + 249"), ("in-domain", "0.0148", "307 + 307")]
     content = ReportTable("", "", ("question set", "CETT f", "n (f + h)"), rows, (0,))
-    console = Console(width=26)
-    with console.capture() as captured:
-        console.print(terminal_table(content, console.width))
-    assert "249 + 249" in captured.get()
-    assert "other-domain" not in captured.get()
-    console = Console(width=32)
-    with console.capture() as captured:
-        console.print(terminal_table(content, console.width))
-    assert "249 + 249" in captured.get()
-    assert "other-domain" in captured.get()
+    narrow, wide = ("\n".join(laid_out(content, width)) for width in (29, 32))
+    assert "249 + 249" in narrow
+    assert "other-domain" not in narrow
+    assert "249 + 249" in wide
+    assert "other-domain" in wide
 
 
 def test_a_list_of_names_is_wrapped_on_a_terminal_alone() -> None:
@@ -249,6 +271,7 @@ def test_a_terminal_shows_the_cells_of_the_report_and_markup_as_text(finished: s
         whole = reported[table.title]
         columns = dict(zip(whole.header, zip(*whole.rows, strict=True), strict=True))
         shown = terminal_table(table)
+        assert isinstance(shown, Table)
         assert [column.header for column in shown.columns] == list(table.header)
         assert all(tuple(column.cells) == columns[str(column.header)] for column in shown.columns)
     console = Console(width=80)

@@ -20,6 +20,7 @@ from provenance.cli.options.common import (
 )
 from provenance.cli.options.folders import run_folder
 from provenance.cli.options.surroundings import untouched_matplotlib
+from provenance.cli.options.terminal import Terminal
 from provenance.cli.show.run import print_list
 from provenance.defaults import LATEST, OUT
 from provenance.errors import InputError, JobError, nearest
@@ -59,7 +60,7 @@ def query(
     from provenance.db.reading.study_query import study_query
 
     if what is None:
-        print_list({name: named.summary for name, named in QUERIES.items()}, Console())
+        print_list({name: named.summary for name, named in QUERIES.items()}, Terminal())
         return
     one_of(run, study)
     if records and output != "table":
@@ -75,7 +76,7 @@ def query(
     if columns is not None:
         result = result.only([name.strip() for name in columns.split(",")])
     if output == "table":
-        console = Console()
+        console = Terminal()
         narrow = QUERIES[what].narrow if what in QUERIES and columns is None else ()
         of_member = result.columns[:1] if narrow and study is not None else ()
         shown = as_records(result) if records else fitted(result, console.width, (*of_member, *narrow))
@@ -252,14 +253,14 @@ def schema(
     rows = sorted(dictionary_rows(), key=lambda row: row["table_name"] not in views)
     names = {row["table_name"]: row["meaning"] for row in rows if not row["column_name"]}
     if table is None:
-        print_list(names, Console())
+        print_list(names, Terminal())
         return
     if table not in names:
         raise InputError("a table or view of the database", found=repr(table), remedy=nearest(table, names))
     typer.echo(f"{table}: {names[table]}")
     own = [row for row in rows if row["table_name"] == table and row["column_name"]]
     columns = ("column_name", "unit", "meaning")
-    console = Console()
+    console = Terminal()
     console.print(
         fitted(QueryResult(columns, tuple(tuple(row[name] for name in columns) for row in own)), console.width)
     )

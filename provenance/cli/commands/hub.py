@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
@@ -18,6 +17,7 @@ from provenance.cells import duration
 from provenance.cli.options.common import AsJson, Base, FamilyName, Instruct, named_pair
 from provenance.cli.options.planned_work import works_of
 from provenance.cli.options.run_options import Device, Dtype
+from provenance.cli.options.terminal import Terminal
 from provenance.defaults import AUTO, PER_CLASS
 from provenance.errors import InputError
 
@@ -134,7 +134,7 @@ def show_plan(
     if as_json:
         typer.echo(json.dumps(made.as_json(), ensure_ascii=False, indent=2))
     else:
-        console = Console()
+        console = Terminal()
         for part in _parts(job, made, weights=weights):
             console.print(part, highlight=False)
     if made.stops:

@@ -13,6 +13,7 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from provenance.cli.options.surroundings import settle_streams, takes_unicode
+from provenance.cli.options.terminal import Terminal
 from provenance.defaults import DATABASE, LATEST, OUT
 from provenance.errors import InputError, ProvenanceError
 from provenance.version import VERSION
@@ -135,7 +136,7 @@ def print_result(
     if as_json:
         print_json(summary)
     else:
-        show(summary, Console())
+        show(summary, Terminal())
 
 
 def print_json(summary: Mapping[str, Any]) -> None:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from provenance.cells import NOTHING, compact, fixed, visible, yes_or_no
-from provenance.cli.show.run import print_tables, say
+from provenance.cli.show.run import say
+from provenance.cli.show.tables import print_tables
 from provenance.words import Concept, null_words, token_words
 
 if TYPE_CHECKING:

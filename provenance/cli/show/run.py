@@ -1,20 +1,15 @@
 """Results on stdout: the report's tables for a terminal."""
 
-import textwrap
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Column, Table
 
-if TYPE_CHECKING:
-    from provenance.figures.tables.result_tables import ReportTable
-
-SHORT = 6  # characters of words of text that are broken only after numbers are
+from provenance.cli.show.tables import print_tables
 
 
 def print_run(summary: Mapping[str, Any], console: Console, *, verbose: bool = False) -> None:
@@ -24,7 +19,8 @@ def print_run(summary: Mapping[str, Any], console: Console, *, verbose: bool = F
 
     results = read_results(summary["database"], summary["run"])
     about = first(results["run"])
-    say(" → ".join(dict.fromkeys((about["base"], about["instruct"]))), console)  # a run may be about one checkpoint
+    name, *second = dict.fromkeys((about["base"], about["instruct"]))  # a run may be about one checkpoint
+    say_parts((name, *(f"→ {other}" for other in second)), console)
     for words in (control_words(about), overall(results), concept_of(results).worded(list_words(results))):
         if words:
             console.print(f"\n{words}", style="bold", highlight=False, markup=False)
@@ -35,101 +31,18 @@ def print_run(summary: Mapping[str, Any], console: Console, *, verbose: bool = F
         console.print(f"note: {note}", highlight=False, markup=False)
 
 
-def print_tables(tables: Iterable["ReportTable"], console: Console) -> None:
-    """Print tables that have rows, a blank line after each."""
-    for table in tables:
-        if table.rows:
-            console.print(terminal_table(table, console.width))
-            console.print()
-
-
-def terminal_table(content: "ReportTable", width: int | None = None) -> Table:
-    """A report table for `width` characters, with title, without note; only words that do not fit are broken."""
-    words = content.text if len(content.header) > 2 else (0, 1)
-    widths = None if width is None else _widths(content, words, width - 2 * (len(content.header) - 1))
-    columns = [
-        Column(
-            escape(name),
-            overflow="fold",
-            justify="left" if place in words else "right",
-            width=widths[place] if widths else None,
-        )
-        for place, name in enumerate(content.header)
-    ]
-    table = Table(
-        *columns,
-        title=escape(content.title) or None,
-        title_justify="left",
-        show_header=any(content.header),
-        box=SIMPLE_HEAD if any(content.header) else None,
-        show_edge=False,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
-    )
-    for row in content.rows:
-        table.add_row(*map(escape, row))
-    return table
-
-
-def _widths(content: "ReportTable", text: Collection[int], room: int) -> list[int] | None:
-    """Widths of columns that are too wide together; None where rich finds them.
-
-    Of two ways the one with fewer lines: cells of numbers and verdicts are whole, and words of text are broken if need
-    be; or lines are broken between words everywhere, and the longest words if need be.
-    """
-    columns = list(zip(content.header, *content.rows, strict=True))
-    whole = [_longest(line for cell in column for line in cell.splitlines()) for column in columns]
-    if sum(whole) <= room or room < len(columns):
-        return None
-    words = [_longest(word for cell in column for word in cell.split()) for column in columns]
-    breakable = [place for place in text if columns[place][0] != "verdict"]
-    kept = [
-        few if place in breakable else max(few, _longest(line for cell in column[1:] for line in cell.splitlines()))
-        for place, (column, few) in enumerate(zip(columns, words, strict=True))
-    ]
-    ways = [_fitted(kept, whole, room, breakable), _fitted(words, whole, room)]
-    if sum(kept) > room:  # with words broken, which is the worse of two with as many lines
-        ways.reverse()
-    return min(ways, key=lambda widths: _lines(columns, widths))
-
-
-def _fitted(least: Sequence[int], whole: Sequence[int], room: int, first: Collection[int] = ()) -> list[int]:
-    """Widths from the least to the whole ones, or less where there is no room, of the columns `first` before others."""
-    widths = list(least)
-    while sum(widths) > room:
-        places = [place for place in first if widths[place] > SHORT] or range(len(widths))
-        widths[max(places, key=widths.__getitem__)] -= 1
-    lack, spare = sum(whole) - sum(widths), room - sum(widths)
-    return [few + spare * (size - few) // lack for few, size in zip(widths, whole, strict=True)]
-
-
-def _lines(columns: Sequence[Sequence[str]], widths: Sequence[int]) -> int:
-    """Lines of a table whose columns have these widths."""
-    heights = [[_wrapped(cell, width) for cell in column] for column, width in zip(columns, widths, strict=True)]
-    return sum(map(max, zip(*heights, strict=True)))
-
-
-def _wrapped(cell: str, width: int) -> int:
-    return sum(len(textwrap.wrap(line, width)) or 1 for line in cell.splitlines()) or 1
-
-
-def _longest(parts: Iterable[str]) -> int:
-    return max(map(cell_len, parts), default=0)
-
-
 def print_files(summary: Mapping[str, Any], console: Console) -> None:
     """Print the paths of the written results."""
     run = f", run {summary['run']}" if "run" in summary else ""
-    say(f"database: {summary['database']}{run}", console)
+    say_parts(("database:", f"{summary['database']}{run}"), console)
     if summary.get("report"):
-        say(f"report: {summary['report']}", console)
+        say_parts(("report:", str(summary["report"])), console)
     pictures = [Path(path) for path in summary.get("figures", ()) if path.endswith(".svg")]
     if pictures:
-        say(
-            f"figures: {len(pictures)} in {pictures[0].parent}, as PDF, SVG, PNG, CSV, caption and LaTeX table", console
-        )
+        where = str(pictures[0].parent)
+        say_parts((f"figures: {len(pictures)} in", where, "(PDF, SVG, PNG, CSV, LaTeX)"), console)
     for name, reason in summary.get("not_drawn", {}).items():
-        say(f"not drawn: {name}: {reason}", console)
+        console.print(f"not drawn: {name}: {reason}", highlight=False, markup=False)
 
 
 def print_list(meanings: Mapping[str, str], console: Console) -> None:
@@ -154,3 +67,15 @@ def say_quick(summary: Mapping[str, Any], console: Console) -> None:
 def say(words: str, console: Console) -> None:
     """Print a line unbroken, so that it can be copied."""
     console.print(words, highlight=False, markup=False, soft_wrap=True)
+
+
+def say_parts(parts: Iterable[str], console: Console) -> None:
+    """Print parts, such as paths, with blanks between them; a line is broken between parts alone, where it is full."""
+    lines: list[str] = []
+    for part in parts:
+        if lines and cell_len(f"{lines[-1]} {part}") <= console.width:
+            lines[-1] += f" {part}"
+        else:
+            lines.append(part)
+    for line in lines:
+        say(line, console)

@@ -8,7 +8,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from provenance.cli.options.planned_work import works_of, works_of_timeline
-from provenance.cli.show.run import print_tables, say
+from provenance.cli.show.run import say
+from provenance.cli.show.tables import print_tables
 from provenance.errors import ProvenanceError
 
 if TYPE_CHECKING:
