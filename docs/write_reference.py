@@ -1,4 +1,4 @@
-"""Writes the generated pages of the documentation: commands with their options, and tables with their columns.
+"""Writes what is generated: pages on commands and tables, and the module of the settings of `provenance.compare`.
 
 `make docs` runs it and builds the site; a test holds that the pages are what it would write.
 """
@@ -9,6 +9,7 @@ from typing import Any
 
 import typer.main
 
+from docs.write_settings import FILE, settings_module
 from provenance.cli import app
 from provenance.cli.options.help import EXAMPLES, EXIT_CODES
 from provenance.db.reading.named_queries import QUERIES
@@ -77,10 +78,11 @@ def _tables() -> Iterator[str]:
 
 
 def main() -> None:
-    """Write every page."""
+    """Write all of it."""
     FOLDER.mkdir(exist_ok=True)
     for name, text in pages().items():
         (FOLDER / name).write_text(text, encoding="utf-8")
+    FILE.write_text(settings_module(), encoding="utf-8")
 
 
 if __name__ == "__main__":

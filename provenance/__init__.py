@@ -18,9 +18,10 @@ from provenance.version import VERSION
 __version__ = VERSION
 
 if TYPE_CHECKING:
+    from provenance.api.compare_settings import CompareSettings
     from provenance.api.interface import Database, Run, compare, open  # noqa: A004 - `provenance.open`
 
-__all__ = ["Database", "Run", "__version__", "compare", "open"]
+__all__ = ["CompareSettings", "Database", "Run", "__version__", "compare", "open"]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,12 +1,16 @@
 """The Python interface: frames and figures of a run that is in a database, and a comparison that is taken from it."""
 
+import inspect
 from pathlib import Path
 
+import mypy.api
 import pytest
 from comparison import Finished, Pair, invoke
 from matplotlib.figure import Figure
 
 import provenance
+from provenance.analyses.jobs.compare_job import Job
+from provenance.api.compare_settings import DEFAULTS, CompareSettings
 from provenance.db.reading.run_query import run_query
 from provenance.errors import InputError
 
@@ -109,6 +113,39 @@ def test_a_mistyped_setting_is_answered_with_the_names_like_it(typed: str, remed
         provenance.compare("a", "b", **{typed: 3})
     assert caught.value.found == typed
     assert caught.value.remedy.startswith(remedy)
+
+
+def test_settings_have_names_types_and_defaults_in_the_signature() -> None:
+    shown = inspect.signature(provenance.compare).parameters
+    assert (shown["samples"].default, shown["samples"].annotation) == (DEFAULTS["samples"], int)
+    assert {*DEFAULTS} < {*shown}
+    assert provenance.CompareSettings is CompareSettings
+
+
+@pytest.mark.slow
+def test_a_type_checker_sees_names_and_types_of_settings(tmp_path: Path) -> None:
+    file = tmp_path / "typed.py"
+    calls = {
+        'samples=3, neurons="h.json", behaviour=["items.jsonl"], alphas=[0, 1]': "",
+        "smples=3": 'Unexpected keyword argument "smples"',
+        'samples="3"': 'Argument "samples" to "compare" has incompatible type "str"',
+        'select="best"': 'Argument "select" to "compare" has incompatible type',
+    }
+    file.write_text("import provenance\n" + "\n".join(f'provenance.compare("a", "b", {call})' for call in calls))
+    output, _, _ = mypy.api.run(["--follow-imports=silent", "--no-error-summary", str(file)])
+    for number, said in enumerate(calls.values(), 2):
+        assert [line for line in output.splitlines() if f":{number}:" in line and said in line] or not said
+    assert ":2:" not in output
+
+
+def test_settings_reach_the_job_as_tuples_and_paths(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[Job] = []
+    monkeypatch.setattr("provenance.cli.run_job.settle", lambda job, *_args, **_how: taken.append(job) or 1)
+    provenance.compare("a", "b", questions="q.jsonl", neurons="h.json", base_url="http://127.0.0.1:1", engine="openai")
+    [job] = taken
+    assert (job.questions, job.neurons, job.base_url) == (("q.jsonl",), Path("h.json"), ("http://127.0.0.1:1",))
+    provenance.compare("a", "b", alphas=[0, 1], behaviour=["one", "two"], C=1)
+    assert repr((taken[1].alphas, taken[1].behaviour, taken[1].C)) == "((0.0, 1.0), ('one', 'two'), 1.0)"
 
 
 def test_importing_the_package_imports_no_torch_and_a_path_is_a_database(db: str) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import unicodedata
 from collections import Counter
+from dataclasses import fields
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,7 +15,9 @@ import pytest
 import typer.main
 from test_rooms import ROOT
 
-from docs import write_reference
+from docs import write_reference, write_settings
+from provenance.analyses.jobs.compare_job import Job
+from provenance.api.compare_settings import DEFAULTS
 from provenance.cli import app
 from provenance.version import VERSION
 
@@ -114,6 +117,13 @@ def test_commands_and_their_options_exist(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_no_page_shows_tables_as_they_are_no_longer_printed(page: Path) -> None:
     assert not set("┏┡│└") & set(page.read_text("utf-8"))
+
+
+def test_the_settings_of_python_are_those_of_the_job() -> None:
+    assert write_settings.FILE.read_text("utf-8") == write_settings.settings_module(), "run `make docs`"
+    job = Job("base", "instruct", **DEFAULTS)
+    assert job == Job("base", "instruct")
+    assert {item.name for item in fields(Job)} == {*DEFAULTS, *write_settings.NAMED}
 
 
 @pytest.mark.parametrize("name", write_reference.pages())

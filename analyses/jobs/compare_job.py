@@ -73,21 +73,23 @@ class Job:
     test_per_class: int = PER_CLASS
     """Target number of test responses of each class."""
     base_prompt: str = BASE_PROMPT
+    """Prompt of the base model, with {question}."""
     instruct_prompt: str = INSTRUCT_PROMPT
-    """User message to the instruct model."""
+    """User message to the instruct model, with {question}."""
     chat: bool = True
     """Whether the instruct prompt goes into the chat template."""
     template_args: Variables = ()
-    """What the user sets in the chat template."""
+    """Variables that the user sets in the chat template, as pairs of name and value."""
     max_new_tokens: int = MAX_NEW_TOKENS
     """Length limit of a response."""
     design: Design = "3-vs-1"
+    """Rows of the probe."""
     intercept_penalised: bool = True
     """Whether |b| is part of the probe's objective."""
     select: Literal["one-se", "paper"] = "one-se"
     """Rule that chooses C."""
     C: float | None = None
-    """The probe's C, if given by the user."""
+    """The probe's C; None for the one that `select` finds."""
     neurons: Path | None = None
     """File with H-Neurons of the instruct checkpoint, in place of a search."""
     causal: bool = False
@@ -95,32 +97,33 @@ class Job:
     behaviour: tuple[str, ...] = ()
     """Benchmark files that both models are asked while the H-Neurons are scaled."""
     alphas: tuple[float, ...] = ALPHAS
-    """Factors of these."""
+    """Factors on the neurons' activations for these benchmarks; 1 is unchanged."""
     sets: int | None = None
-    """Control sets of each kind for these; None for the fewest that a verdict needs."""
+    """Control sets of each kind for these benchmarks; None for the fewest that a verdict needs."""
     items: int | None = None
-    """Items used of each of these; None for as many as of a question set."""
+    """Items used of each of these benchmarks; None for as many as of a question set."""
     reply_tokens: int = REPLY_TOKENS
-    """Most new tokens of a free reply to these."""
+    """Most new tokens of a free reply to these benchmarks."""
     control: NegativeControlKind | None = None
     """Negative control to run in place of the comparison."""
     other: str | None = None
     """Reference of the model for the control `unrelated`."""
     device: str = AUTO
+    """Device of the forward passes, as torch names it; `auto` for a GPU if there is one."""
     dtype: str = AUTO
-    """Of the forward passes."""
+    """Dtype of the forward passes; `auto` for float32 on a CPU, elsewhere two bytes as the weights have."""
     offload: bool = False
     """Whether memory and disk take what the device has no room for."""
     attn_implementation: str | None = None
-    """Name in `transformers`."""
+    """Attention implementation, as `transformers` names it."""
     capture_dtype: CaptureDtype = "float32"
-    """Of captured activations on disk."""
+    """Dtype of captured activations on disk."""
     other_tokens: OtherTokens = "all"
     """Tokens beside the answer's that the probe tells answers from."""
     judge: str | None = None
     """Address of the server of a judging model; None for the rule."""
     judge_model: str | None = None
-    """Its name there."""
+    """Name of the judging model there."""
     agreeing_only: bool = False
     """Whether questions are left out on which the judging model and the rule differ."""
     engine: Engine = "transformers"
@@ -130,8 +133,9 @@ class Job:
     ray_address: str | None = None
     """Address of the Ray cluster whose workers answer; None for one on this machine."""
     ray_workers: int | None = None
-    """How many of them; None for one on each GPU or machine."""
+    """How many workers; None for one on each GPU or machine."""
     batch_size: int = BATCH_SIZE
+    """Prompts in a forward pass."""
     effort: Effort = FULL
     """Draws for chance levels."""
     replicates: int = 1
@@ -141,9 +145,9 @@ class Job:
     responses: Path | None = None
     """File with responses of both models that exist, in place of asking."""
     positive: str | None = None
-    """The label in it of responses with the concept; None where the labels are the usual ones."""
+    """The label in `responses` of those with the concept; None where the labels are the usual ones."""
     concept: str | None = None
-    """Name of what the labels are about; None for the positive label."""
+    """Name of what the labels of `responses` are about; None for the positive label."""
 
     def __post_init__(self) -> None:
         every = {item.name: item for item in fields(self)}

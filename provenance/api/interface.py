@@ -7,11 +7,13 @@
 Frames need pandas (extra `notebook`). What the command line prints and writes comes from the same queries and figures.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from inspect import Parameter, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, get_args, get_origin
 
+from provenance.api.compare_settings import DEFAULTS, CompareSettings
 from provenance.api.notebook import show_figures
 from provenance.cells import Record
 from provenance.defaults import DATABASE, LATEST
@@ -26,8 +28,20 @@ if TYPE_CHECKING:
 
 _NAMED = ("db", "captures", "questions", "quick", "quiet")
 """Arguments of `compare` that are no settings of its job."""
+T = TypeVar("T", bound=Callable[..., object])
 
 
+def _with_settings(function: T) -> T:
+    """Put names, types and defaults of the settings into a function's signature, for `help` and notebooks."""
+    own, defaults = signature(function), dict(DEFAULTS)
+    named = [part for part in own.parameters.values() if part.kind is not Parameter.VAR_KEYWORD]
+    for name, hint in CompareSettings.__annotations__.items():
+        named.append(Parameter(name, Parameter.KEYWORD_ONLY, default=defaults[name], annotation=hint))
+    function.__signature__ = own.replace(parameters=named)  # type: ignore[attr-defined]  # of functions, for `inspect`
+    return function
+
+
+@_with_settings
 def compare(
     base: str,
     instruct: str,
@@ -37,7 +51,7 @@ def compare(
     questions: str | Sequence[str] = (),
     quick: bool = False,
     quiet: bool = False,
-    **settings: Any,
+    **settings: Unpack[CompareSettings],
 ) -> "Run":
     """Compare two checkpoints as `provenance compare` does, or take the finished run of the same content and settings.
 
@@ -52,7 +66,8 @@ def compare(
         questions: Names or files of question sets; lab families bring their own.
         quick: Few draws for every chance level: a first look.
         quiet: Whether no progress is written to stderr.
-        settings: Other fields of `provenance.analyses.jobs.compare_job.Job`, such as `samples` or `device`.
+        settings: The settings of the command by name, such as `samples` or `device`: those of
+            `provenance.CompareSettings`, which says what each of them means.
 
     Raises:
         InputError: A setting is unknown, or the request cannot be carried out as given.
@@ -62,18 +77,39 @@ def compare(
     from provenance.analyses.jobs.effort import FULL, QUICK
     from provenance.cli.run_job import settle
 
-    allowed = set(Job.__dataclass_fields__) - {"base", "instruct", "questions", "effort"}
-    unknown = sorted(set(settings) - allowed)
-    if unknown:
-        raise InputError(
-            f"settings of a comparison ({', '.join(sorted(allowed))})",
-            found=", ".join(unknown),
-            remedy=nearest(unknown[0], {*allowed, *_NAMED}, else_all=False),
-        )
-    named = (questions,) if isinstance(questions, str) else tuple(questions)
-    job = Job(base, instruct, named, effort=QUICK if quick else FULL, **settings)
+    more = _settings(settings)
+    job = Job(base, instruct, _several(questions), effort=QUICK if quick else FULL, **more)
     folder = None if captures is None else Path(captures)
     return Run(url_of(db), settle(job, url_of(db), quiet=quiet, captures=folder))
+
+
+def _settings(given: CompareSettings) -> dict[str, Any]:
+    """Settings as the job has them: tuples of what may be several, paths of files, and whole numbers as floats.
+
+    Raises:
+        InputError: One of them is unknown.
+    """
+    if unknown := sorted(set(given) - set(DEFAULTS)):
+        raise InputError(
+            f"settings of a comparison ({', '.join(sorted(DEFAULTS))})",
+            found=", ".join(unknown),
+            remedy=nearest(unknown[0], {*DEFAULTS, *_NAMED}, else_all=False),
+        )
+    return {name: _as_declared(value, CompareSettings.__annotations__[name]) for name, value in given.items()}
+
+
+def _as_declared(value: Any, hint: Any) -> Any:
+    kinds = get_args(hint)
+    if get_origin(hint) is Sequence:
+        return tuple(_as_declared(each, float | None) if float in kinds else each for each in _several(value))
+    if Path in kinds and isinstance(value, str):
+        return Path(value)
+    return float(value) if float in kinds and isinstance(value, int) else value
+
+
+def _several(value: Any) -> tuple[Any, ...]:
+    """One text, or each of several values."""
+    return (value,) if isinstance(value, str) else tuple(value)
 
 
 def open(db: str = DATABASE) -> "Database":  # noqa: A001 - `provenance.open`, as of a file
