@@ -53,6 +53,11 @@ def duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds >= 1 else "under 1 s"
 
 
+def so_many(count: int, what: str) -> str:
+    """A number of things, `1 run` or `2,000 runs`."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 def yes_or_no(value: bool | None) -> str:
     """A truth value; SQLite gives 0 and 1."""
     return NOTHING if value is None else "yes" if value else "no"

@@ -4,6 +4,7 @@ import inspect
 from pathlib import Path
 
 import mypy.api
+import pandas as pd
 import pytest
 from comparison import Finished, Pair, invoke
 from matplotlib.figure import Figure
@@ -11,7 +12,7 @@ from matplotlib.figure import Figure
 import provenance
 from provenance.analyses.jobs.compare_job import Job
 from provenance.api.compare_settings import DEFAULTS, CompareSettings
-from provenance.db.reading.run_query import run_query
+from provenance.db.reading.run_query import QUERIES, run_query
 from provenance.errors import InputError
 
 
@@ -32,6 +33,23 @@ def test_a_run_has_its_claims_tables_and_sentence_as_queries_have_them(db: str, 
         assert list(frame.columns) == list(result.columns)
         assert len(frame) == len(result.rows)
     assert "<table" in run._repr_html_()
+
+
+def test_a_database_shows_its_newest_runs_in_a_notebook(db: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = provenance.open(db)
+    [row] = database.runs().to_dict("records")
+    claims = database.run().claims()
+    assert (row["supported"], row["claims"]) == ((claims["verdict"] == "supported").sum(), len(claims))
+    html = database._repr_html_()
+    assert all(f"<td>{row[name]}</td>" in html for name in QUERIES["runs"].narrow)
+    assert row["overall"] not in html
+    many = pd.concat([database.runs().assign(run=number) for number in range(30)])
+    monkeypatch.setattr(provenance.Database, "runs", lambda _self: many)
+    html = database._repr_html_()
+    assert "30 runs, the newest 20 of them" in html
+    assert "<td>29</td>" in html
+    assert "<td>10</td>" in html
+    assert "<td>9</td>" not in html
 
 
 def test_neurons_answer_the_basic_question_in_one_call(db: str, undisturbed: Finished) -> None:

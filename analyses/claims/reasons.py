@@ -12,6 +12,7 @@ from provenance.analyses.results.drift import DriftResult, DriftTest
 from provenance.analyses.results.overlap import OverlapNull, OverlapResult
 from provenance.analyses.results.transfer import Rung, TransferResult
 from provenance.analyses.transfer.probe_transfer import DECIDING_KINDS, highest_other, known_p_values
+from provenance.cells import so_many
 from provenance.words import MATCHED_WORDS, NULL_WORDS
 
 NOT_COMPARED = (
@@ -40,7 +41,7 @@ def _p_words(result: TransferResult, p_values: Mapping[str, float], tests: int) 
     missing = ", ".join(_kind_words(kind) for kind in DECIDING_KINDS if kind not in p_values)
     found = ", ".join(f"{p:.3g} ({_kind_words(kind)})" for kind, p in p_values.items())
     hardest = _kind_words(result.decided_by or "")
-    sets = f"{tests} question set{'' if tests == 1 else 's'}"
+    sets = so_many(tests, "question set")
     return [
         f"one-sided p: {found}",
         f"the largest, against {hardest}, is {result.p_holm:.3g} after correction for {sets}",

@@ -20,8 +20,11 @@ from provenance.db.schema.views import V_CLAIMS, V_NEURON_ACTIVITY, V_TRANSFER
 from provenance.table_declaration import declared
 
 _RUNS = """
-SELECT run_id AS run, command, base, instruct, status, resumed, h_neurons, overall, started_utc, finished_utc
-FROM v_run ORDER BY run_id
+SELECT r.run_id AS run, r.command, r.base, r.instruct, r.status, r.resumed, r.h_neurons,
+       (SELECT COUNT(*) FROM v_claims c WHERE c.run_id = r.run_id AND c.verdict = 'supported') AS supported,
+       (SELECT COUNT(*) FROM v_claims c WHERE c.run_id = r.run_id) AS claims,
+       r.overall, r.started_utc, r.finished_utc
+FROM v_run r ORDER BY r.run_id
 """
 
 _RUN = """
@@ -99,7 +102,12 @@ WHERE r.run_id = :run ORDER BY c.position, r.position
 """
 
 _ALL = (
-    Query("runs", "one run with its pair, status and overall verdict", _RUNS),
+    Query(
+        "runs",
+        "one run with its pair, status, number of claims that are supported, and overall verdict",
+        _RUNS,
+        narrow=("run", "command", "base", "instruct", "supported", "claims", "finished_utc"),
+    ),
     Query("run", "everything about one run: settings, versions, digests, times", _RUN),
     Query("columns", "one table or column: its unit and meaning", _COLUMNS),
     Query("datasets", "one question set of the run", _DATASETS, subject="run_dataset"),

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Unpack, get_args, get_origin
 
 from provenance.api.compare_settings import DEFAULTS, CompareSettings
 from provenance.api.notebook import show_figures
-from provenance.cells import Record
+from provenance.cells import Record, so_many
 from provenance.defaults import DATABASE, LATEST
 from provenance.errors import InputError, nearest
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _NAMED = ("db", "captures", "questions", "quick", "quiet")
 """Arguments of `compare` that are no settings of its job."""
+SHOWN_RUNS = 20
+"""Runs of a database that a notebook shows."""
 T = TypeVar("T", bound=Callable[..., object])
 
 
@@ -139,6 +141,17 @@ class Database:
     def runs(self) -> "DataFrame":
         """One row a run, with its pair, status and verdict in one sentence."""
         return self.query("runs")
+
+    def _repr_html_(self) -> str:
+        """The database in a notebook: its newest runs, with the columns that `provenance query runs` shows first."""
+        from html import escape
+
+        from provenance.db.reading.named_queries import QUERIES
+
+        runs = self.runs()[list(QUERIES["runs"].narrow)]
+        shown = f", the newest {SHOWN_RUNS} of them" if len(runs) > SHOWN_RUNS else ""
+        count = so_many(len(runs), "run")
+        return f"<p><b>{escape(self.url)}</b>: {count}{shown}</p>{runs[: -SHOWN_RUNS - 1 : -1].to_html(index=False)}"
 
     def run(self, which: int | str = LATEST) -> "Run":
         """A run by its number; `latest`: the newest finished one, of any kind but a negative control.
