@@ -172,15 +172,15 @@ def test_a_dry_run_says_what_is_asked_and_a_quick_one_takes_less() -> None:
             ("plan", *LAB),
         )
     )
-    asked = "3 question set(s), 1,075 questions to train on and 717, 500, 240 to test on"
+    asked = "1,075 questions asked to train on and 717, 500, 240 to test on, 3 question sets"
     assert asked in " ".join(whole.split())
     assert len(whole.splitlines()) <= 40
     assert max(map(len, whole.splitlines())) <= 80
     assert asked in " ".join(planned.split())
-    assert "60 questions to train on and 40, 100, 100 to test on" in " ".join(quick.split())
+    assert "60 questions asked to train on and 40, 100, 100 to test on" in " ".join(quick.split())
     timeline = invoke("trace", "lab/inherited/base@step-0400", *LAB, "--dry-run")
     assert timeline.exit_code == 0
-    assert "1,075 questions to train on and 717 to test on" in " ".join(timeline.stdout.split())
+    assert "1,075 questions asked to train on and 717 to test on" in " ".join(timeline.stdout.split())
     for job, shown in (("compare", whole), ("trace", timeline.stdout)):
         assert rows_of_jobs(shown) == [job]
     assert rows_of_jobs(planned) == ["drift", "lineage", "compare"]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from provenance.activations.batches import MOST_BYTES, MOST_TOKENS
 from provenance.activations.neuron_rows import IN_MEMORY_BYTES
 from provenance.activations.reading import LOGITS_AT_ONCE
+from provenance.cells import so_many
 from provenance.defaults import BATCH_SIZE, CORRELATION_RESPONSES
 from provenance.plan.machine import Machine
 from provenance.plan.workload import (
@@ -218,23 +219,23 @@ def _measured(machine: Machine) -> str:
 
 def _asked(work: Workload) -> tuple[str, ...]:
     """How many questions are asked, in words."""
-    wanted = f"{work.train_per_class:,} training and {work.test_per_class:,} test responses of each class"
-    asked = (
-        f"{ASKED_PER_TRAINING_RESPONSE} questions asked per training response, {ASKED_PER_TEST_RESPONSE} per test one"
-    )
-    samples = f"{min(work.samples, SAMPLES_ON_AVERAGE)} sample(s) a training question on average"
+    sets = so_many(len(work.test_questions), "question set")
+    asked = f"{so_many(work.trained, 'question')} asked to train on and {_each(work.tested_of)} to test on, {sets}"
+    kept = f"for up to {work.training_responses:,} training and {_each(work.test_responses)} test responses"
+    many = f"{ASKED_PER_TRAINING_RESPONSE} questions for a training response and {ASKED_PER_TEST_RESPONSE} for a test "
+    many += f"one, {'while there are any' if _known(work) else 'of unknown numbers of questions'}"
+    samples = so_many(min(work.samples, SAMPLES_ON_AVERAGE), "sample")
     return (
-        f"{wanted}, {len(work.test_questions)} question set(s), {_questions(work)}",
-        f"{asked}; {samples}; {PROMPT_TOKENS} tokens a prompt, {ANSWER_TOKENS} an answer",
+        f"{asked}, {kept} of both classes together",
+        f"{many}; {samples} a training question on average; {PROMPT_TOKENS} tokens a prompt, {ANSWER_TOKENS} an answer",
     )
 
 
 def _given(work: Workload) -> tuple[str, ...]:
     """How many responses that exist are read, in words."""
-    tested = ", ".join(f"{count:,}" for count in work.test_responses)
     return (
         "no question is asked: the responses exist, and as many of each label are read",
-        f"{work.training_responses:,} responses to train on and {tested} to test on",
+        f"{work.training_responses:,} responses to train on and {_each(work.test_responses)} to test on",
         f"{work.response_tokens:,} tokens a response with its prompt: {CHARACTERS_PER_TOKEN} characters a token",
     )
 
@@ -243,9 +244,10 @@ def _about_half(work: Workload) -> str:
     return ", about half in float16" if work.captured_item_bytes == 4 else ""
 
 
-def _questions(work: Workload) -> str:
-    """Numbers of questions in words."""
-    known = (work.train_questions, *work.test_questions)
-    if None in known:
-        return "of unknown numbers of questions"
-    return f"{known[0]:,} questions to train on and {', '.join(f'{count:,}' for count in known[1:])} to test on"
+def _known(work: Workload) -> bool:
+    """Whether the numbers of all questions are known."""
+    return None not in (work.train_questions, *work.test_questions)
+
+
+def _each(counts: Sequence[int]) -> str:
+    return ", ".join(f"{count:,}" for count in counts)

@@ -56,7 +56,13 @@ class Workload:
     @property
     def tested(self) -> int:
         """Test questions asked."""
-        return sum(_at_most(each, ASKED_PER_TEST_RESPONSE * 2 * self.test_per_class) for each in self.test_questions)
+        return sum(self.tested_of)
+
+    @property
+    def tested_of(self) -> tuple[int, ...]:
+        """Test questions asked of each question set."""
+        most = ASKED_PER_TEST_RESPONSE * 2 * self.test_per_class
+        return tuple(_at_most(each, most) for each in self.test_questions)
 
     @property
     def training_responses(self) -> int:

@@ -83,8 +83,17 @@ def test_no_more_is_asked_than_there_are_questions() -> None:
     per_question = workload.PROMPT_TOKENS + 2 * workload.ANSWER_TOKENS
     assert few.tokens == 100 * per_question + (57 + 157) * (workload.PROMPT_TOKENS + workload.ANSWER_TOKENS)
     said = " ".join(estimate([SIZE], Traffic(), [few], MACHINE).assumptions)
-    assert "2 question set(s), 100 questions to train on and 50, 7 to test on" in said
-    assert "2 sample(s) a training question" in said
+    assert "100 questions asked to train on and 50, 7 to test on, 2 question sets" in said
+    assert "for up to 100 training and 50, 7 test responses of both classes together" in said
+    assert "2 samples a training question on average" in said
+    one = replace(few, train_questions=1, test_questions=(3,), samples=1)
+    said = " ".join(estimate([SIZE], Traffic(), [one], MACHINE).assumptions)
+    assert "1 question asked to train on and 3 to test on, 1 question set, for up to 1 training" in said
+    assert "1 sample a training question" in said
+    said = " ".join(estimate([SIZE], Traffic(), [Workload()], MACHINE).assumptions)
+    assert "10,000 questions asked to train on and 6,000 to test on" in said  # as many as it takes
+    assert "for up to 2,000 training and 2,000 test responses" in said
+    assert "of unknown numbers of questions" in said
 
 
 def test_responses_that_exist_are_read_and_no_question_is_asked() -> None:
