@@ -6,7 +6,8 @@ of question sets, answers, settings) is escaped.
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from string import Formatter
 from typing import Any
@@ -25,7 +26,7 @@ from provenance.figures.report.examples import examples, scaled_replies
 from provenance.figures.report.manifest import with_manifest
 from provenance.figures.report.sections import folded_sections, overall, read_results, shown_sections
 from provenance.figures.tables.overview import decisions
-from provenance.figures.tables.result_tables import Results
+from provenance.figures.tables.result_tables import ReportTable, Results
 from provenance.figures.wording.evidence_words import claim_table
 from provenance.figures.wording.run_words import TITLES, RunKind, concept_of, control_words, first, list_words, run_kind
 from provenance.files import write_whole
@@ -33,6 +34,8 @@ from provenance.records import MARKS
 from provenance.words import HALLUCINATION, Concept
 
 FILE_NAME = "report.html"
+SLIM = 72  # characters of a line in half of a printed page
+TEXT = 24  # of these at most for a column of text
 MAIN_FIGURES = 4  # of the gallery's order, the paper's first; the others are an appendix
 
 
@@ -144,7 +147,7 @@ def _headings(contents: Record) -> dict[str, list[str]]:
         "Figures": contents["figures"],
         "Examples": contents["examples"],
     }
-    further = {"Conditions": contents["claims"], "Further figures": contents["figures"][MAIN_FIGURES:]}
+    further = {"Further figures": contents["figures"][MAIN_FIGURES:], "Conditions": contents["claims"]}
     further |= {contents["replies"].get("title", ""): contents["replies"]}
     appendices = [name for name, part in further.items() if part]
     appendices += [table.title for table in contents["folded"]]
@@ -152,6 +155,22 @@ def _headings(contents: Record) -> dict[str, list[str]]:
         "parts": [*(name for name, part in named.items() if part), "Appendices"],
         "appendices": [*appendices, "Method in short", "Settings and provenance"],
     }
+
+
+def by_width(tables: Sequence[ReportTable]) -> list[tuple[bool, list[ReportTable]]]:
+    """Tables in order, in groups; of each, whether they stand beside each other on a printed page."""
+    groups = [(slim, list(some)) for slim, some in groupby(tables, _is_slim)]
+    return [(slim and len(some) > 1, some) for slim, some in groups]
+
+
+def _is_slim(table: ReportTable) -> bool:
+    """Whether a table has room in half of a printed page; long words of text may be broken, and headings at blanks."""
+    widths = [max(map(len, head.split()), default=0) for head in table.header]
+    for row in table.rows:
+        for place, cell in enumerate(row):
+            longest = max(map(len, cell.splitlines()), default=0)
+            widths[place] = max(widths[place], min(longest, TEXT) if place in table.text else longest)
+    return sum(widths) + 2 * len(widths) <= SLIM
 
 
 def _slug(title: str) -> str:
@@ -186,6 +205,7 @@ def environment(concept: Concept = HALLUCINATION) -> Environment:
         lstrip_blocks=True,
     )
     templates.filters["slug"] = _slug
+    templates.filters["by_width"] = by_width
     return templates
 
 

@@ -36,8 +36,9 @@ from provenance.db.reading import run_query
 from provenance.db.store import Store
 from provenance.errors import InputError
 from provenance.figures.gallery import Attempt, attempted
-from provenance.figures.report.html import report_html, write_report, write_results
+from provenance.figures.report.html import by_width, report_html, write_report, write_results
 from provenance.figures.tables.comparison import H_NEURONS_SHOWN
+from provenance.figures.tables.result_tables import ReportTable
 from provenance.words import LONGEST_NAME
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
@@ -46,7 +47,7 @@ MARKUP = "<script src=//evil.example></script>"
 SCRIPTS = 2  # the manifest, and what sorts, finds and unfolds
 PARTS = ["Verdict", "H-Neurons", "Figures", "Appendices"]
 FOLDED = (
-    "Conditions", "Further figures",
+    "Further figures", "Conditions",
     "Replicates: transfer", "Replicates: claims", "Where the variance of transfer comes from",
     "What transfer has to beat", "Directions in the residual stream", "Whose labels, whose text, whose prompt",
     "Where the two models’ labels agree and differ", "Two judges of the same answers", "Refusals", "Magnitudes",
@@ -489,6 +490,20 @@ def test_a_long_list_of_h_neurons_is_folded_and_says_where_the_rest_is(stored: A
 def test_dark_and_print_are_taken_care_of(html: str) -> None:
     assert "prefers-color-scheme: dark" in html
     assert "@media print" in html
+    printed = html[html.index("@media print") : html.index("</style>")]
+    sizes = [float(size) for size in re.findall(r"font-size: ([\d.]+)pt", printed)]
+    assert sizes[0] >= 9  # of text, which other sizes in rem refer to
+    assert min(sizes) >= 8
+    assert all(float(size) >= 1 for size in re.findall(r"font-size: ([\d.]+)r?em", printed))
+
+
+def test_narrow_tables_stand_beside_each_other_in_print_where_there_are_two() -> None:
+    narrow, wide, lone = (
+        ReportTable(name, "", ("quantity", "value"), [("x" * 90, cell)])
+        for name, cell in (("narrow", "1"), ("wide", "0.12 " * 20), ("lone", "2"))
+    )
+    groups = by_width([narrow, narrow, wide, lone])
+    assert [(beside, len(tables)) for beside, tables in groups] == [(True, 2), (False, 1), (False, 1)]
 
 
 def test_the_file_is_written_whole_under_its_name(finished: str, tmp_path: Path) -> None:
