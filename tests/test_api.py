@@ -3,7 +3,6 @@
 import inspect
 from pathlib import Path
 
-import mypy.api
 import pandas as pd
 import pytest
 from comparison import Finished, Pair, invoke
@@ -142,6 +141,7 @@ def test_settings_have_names_types_and_defaults_in_the_signature() -> None:
 
 @pytest.mark.slow
 def test_a_type_checker_sees_names_and_types_of_settings(tmp_path: Path) -> None:
+    checker = pytest.importorskip("mypy.api")
     file = tmp_path / "typed.py"
     calls = {
         'samples=3, neurons="h.json", behaviour=["items.jsonl"], alphas=[0, 1]': "",
@@ -150,7 +150,7 @@ def test_a_type_checker_sees_names_and_types_of_settings(tmp_path: Path) -> None
         'select="best"': 'Argument "select" to "compare" has incompatible type',
     }
     file.write_text("import provenance\n" + "\n".join(f'provenance.compare("a", "b", {call})' for call in calls))
-    output, _, _ = mypy.api.run(["--follow-imports=silent", "--no-error-summary", str(file)])
+    output, _, _ = checker.run(["--follow-imports=silent", "--no-error-summary", str(file)])
     for number, said in enumerate(calls.values(), 2):
         assert [line for line in output.splitlines() if f":{number}:" in line and said in line] or not said
     assert ":2:" not in output
