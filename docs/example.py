@@ -29,7 +29,7 @@ run
 # %%
 run = provenance.open(DATABASE).run(run.id)
 claims = run.claims()
-claims[["claim", "verdict", "dataset"]]
+claims[["claim", "verdict", "decided_by", "value", "bar", "against"]]
 
 # %% [markdown]
 # ## The neurons

@@ -39,8 +39,8 @@ def p_against(code: str, kind: str, p_value: float | None, dataset: str = "", *,
 
 def largest_of(p_values: Sequence[Reason], code: str, p_holm: float | None, dataset: str = "") -> Reason:
     """Whether the largest of several p-values, after Holm's correction, is below the level of significance."""
-    known = [each for each in p_values if each.value is not None]
-    hardest = max(known, key=lambda each: each.value or 0.0).against if known else ""
+    known = [(each.value, each.against) for each in p_values if each.value is not None and each.holds is not None]
+    _, hardest = max(known, key=lambda pair: pair[0], default=(0.0, ""))
     return condition(code, p_holm, "<", SIGNIFICANCE, dataset, against=hardest)
 
 

@@ -286,9 +286,10 @@ _ALL = (
     ),
     Query(
         "claims",
-        "one thing that may be said of the pair, and how well it stands",
+        "one thing that may be said of the pair, how well it stands, and the condition that decided",
         _CLAIMS,
         subject="claim",
+        narrow=("claim", "verdict", "decided_by", "value", "bar"),
         each_draw="claims-replicates",
         known_by=("claim",),
     ),

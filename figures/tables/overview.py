@@ -129,9 +129,12 @@ def _decision(claim: Record) -> str:
     """What decided, with the number of other conditions that are not met where it is not met itself."""
     if claim["relation"] is None:
         return ""
-    negated = "" if claim["holds"] else ", not"
-    more = f" (+{claim['not_met'] - 1})" if negated and claim["not_met"] > 1 else ""
-    return f"{decided_words(claim)}: {_value(claim)}{negated} {_bar(claim)}{more}"
+    if claim["holds"] is None:
+        found = f"not measured, needs {_bar(claim)}"
+    else:
+        found = f"{_value(claim)}{'' if claim['holds'] else ', not'} {_bar(claim)}"
+    more = f" (+{claim['not_met'] - 1} more)" if not claim["holds"] and claim["not_met"] > 1 else ""
+    return f"{decided_words(claim)}: {found}{more}"
 
 
 def claims(results: Results) -> ReportTable | None:

@@ -188,7 +188,7 @@ class Run:
         return str(self.about()["overall"] or "")
 
     def claims(self) -> "DataFrame":
-        """One row a claim, with its verdict and what decided in words."""
+        """One row a claim, with its verdict, the condition that decided, its value and bar, and what it is against."""
         return self.table("claims")
 
     def neurons(self) -> "DataFrame":
@@ -231,12 +231,15 @@ class Run:
         return _asked(self.url, name, {**parameters, "run": self.id})
 
     def _repr_html_(self) -> str:
-        """The run in a notebook: its pair, its sentence, its claims."""
+        """The run in a notebook: its pair, its sentence, its claims with what decided."""
         from html import escape
+
+        from provenance.db.reading.named_queries import QUERIES
 
         about = self.about()
         pair = escape(f"Run {self.id}: {about['base']} → {about['instruct']}")
-        return f"<p><b>{pair}</b></p><p>{escape(self.verdict)}</p>{self.claims().to_html(index=False)}"
+        claims = self.claims()[list(QUERIES["claims"].narrow)]
+        return f"<p><b>{pair}</b></p><p>{escape(self.verdict)}</p>{claims.to_html(index=False)}"
 
 
 def _asked(url: str, name: str, parameters: Mapping[str, float | str]) -> "QueryResult":

@@ -91,8 +91,8 @@ def test_a_comparison_fits_one_screen_and_says_what_decided(finished: str) -> No
     ("holds", "verdict", "said"),
     [
         ((True, True, True), "supported", "largest p, after Holm’s correction: 0.03 < 0.05"),
-        ((True, False, False), "not distinguishable", "largest p, after Holm’s correction: 0.03, not < 0.05 (+1)"),
-        ((False, True, False), "no power", "independent groups of the rarer class: 12, not >= 10 (+1)"),
+        ((True, False, False), "not distinguishable", "largest p, after Holm’s correction: 0.03, not < 0.05 (+1 more)"),
+        ((False, True, False), "no power", "independent groups of the rarer class: 12, not >= 10 (+1 more)"),
         ((True, True, False), "not distinguishable", "largest p, after Holm’s correction: 0.03, not < 0.05"),
     ],
 )
@@ -142,6 +142,15 @@ def test_a_claim_that_stands_shows_its_own_number_and_not_that_of_transfer(
         table = decisions(read_results(stored(replace(report, evidence=changed)), 1))
         assert table is not None
         assert table.rows[0][-1] == words
+
+
+def test_what_was_not_measured_is_said_so_where_it_decides(stored: Any) -> None:
+    report = report_of()
+    missing = replace(report.evidence.claims[0].reasons[0], code="transfer.p_holm", value=None, holds=None)
+    changed = replace(report.evidence, claims=(claim_of("transfer", TRANSFER_WORDS, (missing, missing)),))
+    table = decisions(read_results(stored(replace(report, evidence=changed)), 1))
+    assert table is not None
+    assert table.rows[0][-1] == "largest p, after Holm’s correction: not measured, needs < 0.05 (+1 more)"
 
 
 def test_a_claim_shows_the_conditions_it_failed_or_missed_and_not_those_it_met(finished: str) -> None:

@@ -17,7 +17,7 @@ from provenance.analyses.claims.claim_conditions import (
     own_labels_claim,
     transfer_claim,
 )
-from provenance.analyses.claims.verdict import condition, deciding, verdict_of
+from provenance.analyses.claims.verdict import condition, deciding, largest_of, p_against, verdict_of
 from provenance.analyses.results.claims import Reason, Role
 from provenance.analyses.results.drift import DriftResult, DriftTest
 from provenance.analyses.results.overlap import OverlapNull, OverlapResult
@@ -105,6 +105,15 @@ def test_what_decided_is_the_first_condition_that_took_the_verdict_away_or_the_l
     assert decided_by(missed, unknown, met) == "unknown"  # no power: what was not measured decides, not what failed
     assert decided_by(missed, blind, unknown) == "power"
     assert decided_by(power, part) == decided_by() == ""
+
+
+def test_the_largest_p_is_that_of_the_baseline_it_names_whatever_was_not_measured() -> None:
+    tests = [
+        p_against("x.p", kind, p)
+        for kind, p in (("a", 0.01), ("b", float("nan")), ("c", 0.04), ("d", None), ("c", 0.02), ("a", 0.03))
+    ]
+    assert largest_of(tests, "x.p_holm", 0.08).against == "c"
+    assert largest_of(tests[1:2], "x.p_holm", None).against == ""
 
 
 def test_each_deciding_condition_names_what_it_stands_against() -> None:
