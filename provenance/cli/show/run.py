@@ -53,8 +53,9 @@ def print_list(meanings: Mapping[str, str], console: Console) -> None:
             table.add_row(escape(name), escape(meaning))
         console.print(table, highlight=False)
     else:
+        width = max(map(len, meanings), default=0) + 2
         for name, meaning in meanings.items():
-            say(f"{name:<24}{meaning}", console)
+            say(f"{name:<{width}}{meaning}", console)
 
 
 def say_quick(summary: Mapping[str, Any], console: Console) -> None:
