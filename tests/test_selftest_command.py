@@ -8,8 +8,17 @@ from typing import Any
 import pytest
 from comparison import invoke, parsed
 
-from provenance.analyses.calibration.rates import SUPPORTED_IN, CalibrationSettings, Rate, conditions, rate_of
+from provenance.analyses.calibration.rates import (
+    COMPLIANCE,
+    SUPPORTED_IN,
+    CalibrationSettings,
+    Rate,
+    conditions,
+    rate_of,
+)
+from provenance.analyses.jobs.compare_job import Job
 from provenance.cli.commands import selftest
+from provenance.lab.manifest import benchmarks
 from provenance.lab.recipes import RECIPES
 from provenance.records import Verdict
 
@@ -32,6 +41,7 @@ def said(monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, str | None], Verdic
         verdicts_of |= dict.fromkeys(() if job.control else SUPPORTED_IN[family], "supported")
         otherwise = verdicts_of.get("transfer", "not distinguishable")
         verdicts_of["transfer"] = verdicts.get((family, job.control), otherwise)
+        verdicts_of |= {claim: verdicts_of.get(claim, "not distinguishable") for claim in COMPLIANCE if job.behaviour}
         claims = [{"claim": claim, "verdict": verdict} for claim, verdict in verdicts_of.items()]
         return {"verdict": {"claims": claims}, "run": 1}
 
@@ -70,7 +80,9 @@ def test_all_cases_and_rates_are_in_the_json_and_the_exit_code_is_0(
     assert (summary["draws"], summary["seed"], summary["database"]) == (200, 0, None)
     found = {(case["family"], case["control"]): case for case in summary["cases"]}
     controls = (None, "permuted-index", "permuted-labels", "unrelated")
-    assert set(found) == {(family, control) for family in RECIPES for control in controls}
+    read = {(family, control) for family in RECIPES if not benchmarks(family) for control in controls}
+    assert set(found) == read | {("yielding", None), ("idle", None)}
+    assert found["idle", None]["expected"]["compliance_base:doubted-answers"] == "not distinguishable"
     assert found["inherited", None]["verdict"]["transfer"] == said["inherited", None]
     assert found["acquired", None]["expected"] == {
         "transfer": "not supported", "own_labels": "not supported", "drift": "anything"
@@ -100,6 +112,29 @@ def test_a_wrong_verdict_ends_in_exit_code_1_with_the_table_all_the_same(
     assert result.exit_code == 1
     wrong = [row for row in json.loads(result.stdout)["cases"] if not row["as_expected"]]
     assert [(row["family"], row["control"]) for row in wrong] == [case]
+
+
+@pytest.mark.usefixtures("drawn")
+@pytest.mark.parametrize("swapped", [False, True])
+def test_both_families_of_doubts_must_come_out_as_made(monkeypatch: pytest.MonkeyPatch, *, swapped: bool) -> None:
+    """Both are asked their benchmark; where one is taken for the other, both cases are wrong."""
+    other = {"yielding": "idle", "idle": "yielding"}
+
+    def compared(job: Job, *_: object, quiet: bool) -> dict[str, Any]:
+        assert quiet
+        family = job.instruct.split("/")[1]
+        assert job.behaviour == benchmarks(family)
+        assert (job.control is None) or not job.behaviour
+        as_if = other.get(family, family) if swapped else family
+        verdicts: Verdicts = dict.fromkeys(COMPLIANCE if job.behaviour else ("transfer",), "not distinguishable")
+        verdicts |= dict.fromkeys(SUPPORTED_IN[as_if] if job.control is None else (), "supported")
+        return {"verdict": {"claims": [{"claim": k, "verdict": v} for k, v in verdicts.items()]}, "run": 1}
+
+    monkeypatch.setattr(selftest, "run_job", compared)
+    result = invoke("lab", "selftest", "--json", "-q")
+    wrong = {row["family"] for row in json.loads(result.stdout)["cases"] if not row["as_expected"]}
+    assert wrong == (set(other) if swapped else set())
+    assert result.exit_code == int(swapped)
 
 
 @pytest.mark.usefixtures("said")
@@ -141,8 +176,8 @@ def test_a_named_database_keeps_the_runs(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["database"] == url
     assert {db for db, _ in asked} == {url}
-    assert len({out for _, out in asked}) == len(asked) == 12
-    assert asked[0][1] == tmp_path / "figures" / "inherited-pair"
+    assert len({out for _, out in asked}) == len(asked) == 14
+    assert tmp_path / "figures" / "inherited-pair" in {out for _, out in asked}
     assert drawn_in == [out for _, out in asked]
     asked.clear()
     invoke("lab", "selftest", "--out", tmp_path / "figures", "--json", "-q")

@@ -54,6 +54,7 @@ from provenance.analyses.search.stability import half_samples
 from provenance.analyses.transfer.probe_transfer import transfer
 from provenance.defaults import SELFTEST_DRAWS
 from provenance.errors import InputError, JobError
+from provenance.lab.doubts import NAME as DOUBTED
 from provenance.probe.blas_threads import blas_threads
 from provenance.probe.l1_path import Fit
 from provenance.probe.sparse_probe import Probe
@@ -322,23 +323,31 @@ def calibrate(
     return tuple(rates)
 
 
+COMPLIANCE = tuple(f"compliance_{stage}:{DOUBTED}" for stage in ("base", "instruct"))
 SUPPORTED_IN: Mapping[str, tuple[str, ...]] = {
     "inherited": ("transfer", "beyond_confidence", "own_labels", "drift", "overlap"),
     "acquired": (),
     "functional": ("function_base", "function_instruct"),
+    "yielding": COMPLIANCE,
+    "idle": (),
 }
 """Claims that each lab family is made for (`provenance.lab.recipes`)."""
-FALSE_IN: Mapping[str, tuple[str, ...]] = {
-    "acquired": ("transfer", "beyond_confidence", "own_labels", "function_base", "function_instruct")
+FALSE_IN: Mapping[str, Mapping[str, Required]] = {
+    "acquired": dict.fromkeys(
+        ("transfer", "beyond_confidence", "own_labels", "function_base", "function_instruct"), "not supported"
+    ),
+    "idle": dict.fromkeys(COMPLIANCE, "not distinguishable"),
 }
-"""Claims that are false in a family; of all others it says nothing."""
+"""Claims that are false in a family, and what is said of them, with power where it is there by construction; of all
+others it says nothing.
+"""
 
 
 def must_be(family: str, control: str | None, claims: Iterable[str]) -> dict[str, Required]:
     """Required verdict of each claim about a lab family, or about a negative control of it."""
     if control is not None:
         return {claim: "not distinguishable" if claim == "transfer" else "not supported" for claim in claims}
-    required: dict[str, Required] = dict.fromkeys(FALSE_IN.get(family, ()), "not supported")
+    required: dict[str, Required] = dict(FALSE_IN.get(family, {}))
     required |= dict.fromkeys(SUPPORTED_IN[family], "supported")
     return {claim: required.get(claim, "anything") for claim in claims}
 

@@ -10,6 +10,7 @@ from provenance.benchmarks.formats import Row, RowFormat, format_of, malformed
 from provenance.benchmarks.items import Benchmark, BenchmarkKind, Item, of_items
 from provenance.errors import QuestionError
 from provenance.files import read_regular
+from provenance.lab.manifest import benchmark_file
 
 logger = logging.getLogger(__name__)
 
@@ -17,12 +18,17 @@ logger = logging.getLogger(__name__)
 def read_benchmarks(path: Path) -> tuple[Benchmark, ...]:
     """Read a benchmark file: one benchmark, or one a kind where published rows are of several.
 
+    `lab/family/name` is one of the lab, unless there is a file of this name.
+
     A question that published rows repeat with other words around it is asked once.
 
     Raises:
         QuestionError: It is missing, not UTF-8, empty, or of no known kind; rows of ours are of two kinds; an id is
             there twice; or a line is malformed (named).
+        CheckpointError: The lab has no such benchmark.
     """
+    if path.parts[:1] == ("lab",) and not path.exists():
+        return read_benchmarks(benchmark_file(path.as_posix()))
     rows = [(number, _row(line, number, path)) for number, line in enumerate(_lines(path), 1) if line.strip()]
     if not rows:
         raise malformed(path, "an empty file")

@@ -1,4 +1,4 @@
-"""The lab: two miniature model families with a known answer, shipped with the package.
+"""The lab: miniature model families with a known answer, shipped with the package.
 
 The verdict engine can be trusted only if it tells apart families whose history is known.
 
@@ -8,11 +8,15 @@ The verdict engine can be trusted only if it tells apart families whose history 
                     Its H-Neurons are inherited.
     lab/acquired    the base knows its facts as well, but no training text needs that difference; tuning teaches it.
                     Its H-Neurons are not readable in the base.
+    lab/functional  sixteen neurons alone write made-up answers.
+    lab/yielding    begins with that base; the same sixteen neurons make a model give up right answers that are doubted.
+    lab/idle        the same training, but for what those neurons do: they change nothing about doubted answers.
 
-`families`, `locate` and `question_sets` give paths after checking their digests. `provenance.lab.build.build` makes
-everything again from `provenance.lab.recipes`; it is not imported here, because only it needs torch.
+`families`, `locate`, `question_sets` and `benchmark_file` give paths after checking their digests.
+`provenance.lab.build.build` makes everything again from `provenance.lab.recipes`; it is not imported here, because only
+it needs torch.
 """
 
-from provenance.lab.manifest import SHIPPED, families, locate, question_sets
+from provenance.lab.manifest import SHIPPED, benchmark_file, families, locate, question_sets
 
-__all__ = ["SHIPPED", "families", "locate", "question_sets"]
+__all__ = ["SHIPPED", "benchmark_file", "families", "locate", "question_sets"]

@@ -18,11 +18,12 @@ from transformers import GenerationConfig, LlamaForCausalLM, PreTrainedTokenizer
 
 from provenance.errors import InputError
 from provenance.files import writable_folder
-from provenance.lab.manifest import MANIFEST, SCHEMA, folder_digests, read_manifest
+from provenance.lab.doubts import NAME, DoubtedRow, doubted_rows
+from provenance.lab.manifest import BENCHMARKS, MANIFEST, SCHEMA, folder_digests, locate, read_manifest
 from provenance.lab.recipes import RECIPES, Recipe
 from provenance.lab.tokenizer import make_tokenizer
 from provenance.lab.train import new_model, train
-from provenance.lab.world import QUESTION_SETS, World, build_world, question_set
+from provenance.lab.world import QUESTION_SETS, Question, World, build_world, question_set
 
 THREADS = 1  # the number of threads changes the last bits of sums; a second one saves little
 
@@ -44,7 +45,7 @@ def build(
     writable_folder(out_dir)
     with tempfile.TemporaryDirectory(prefix=".building-", dir=out_dir) as scratch, _threads(THREADS):
         built = {}
-        for family in families:
+        for family in sorted(families, key=lambda family: bool(recipes[family].start)):
             built[family] = build_family(Path(scratch) / family, recipes[family], _prefixed(report, family))
         for family in families:
             shutil.rmtree(out_dir / family, ignore_errors=True)
@@ -60,21 +61,27 @@ def build_family(folder: Path, recipe: Recipe, report: Callable[[str], None]) ->
     questions = folder / "questions"
     questions.mkdir()
     for name in QUESTION_SETS:
-        _write_questions(questions / f"{name}.jsonl", world, name, recipe.world.seed)
+        _write_rows(questions / f"{name}.jsonl", question_set(world, name, recipe.world.seed))
+    listed = {"questions": folder_digests(questions)}
+    if recipe.tuning.mix.doubted:
+        benchmarks = folder / BENCHMARKS
+        benchmarks.mkdir()
+        _write_rows(benchmarks / f"{NAME}.jsonl", doubted_rows(world, recipe.world.seed))
+        listed[BENCHMARKS] = folder_digests(benchmarks)
     stages = []
     for stage in _train_stages(folder, world, recipe, report):
         stages.append(stage)
         report(f"{stage} written")
     return {
         "stages": {stage: folder_digests(folder / stage) for stage in sorted(stages)},
-        "questions": folder_digests(questions),
+        **listed,
         "recipe": asdict(recipe),
     }
 
 
 def _train_stages(folder: Path, world: World, recipe: Recipe, report: Callable[[str], None]) -> Iterator[str]:
     plain, chat = make_tokenizer(chat=False), make_tokenizer(chat=True)
-    model = new_model(recipe.shape, plain, recipe.initial_seed)
+    model = _first(folder, recipe, plain)
     before, whole = 0, sum(phase.steps for phase in recipe.pretraining)
     for number, phase in enumerate(recipe.pretraining, 1):
         pretraining = _prefixed(report, f"pre-training {number}/{len(recipe.pretraining)}")
@@ -88,6 +95,16 @@ def _train_stages(folder: Path, world: World, recipe: Recipe, report: Callable[[
     for _ in train(model, chat, world, world.shown, stage=recipe.tuning, report=tuning):
         save(folder / "instruct", model, chat)
         yield "instruct"
+
+
+def _first(folder: Path, recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
+    """The model that pre-training begins with: random, or another family's base, of this build or as it ships."""
+    if not recipe.start:
+        return new_model(recipe.shape, tokenizer, recipe.initial_seed)
+    built = folder.parent / recipe.start / "base"
+    source = built if built.is_dir() else locate(recipe.start, "base")
+    model: LlamaForCausalLM = LlamaForCausalLM.from_pretrained(source, dtype=torch.float32)
+    return model
 
 
 def _prefixed(report: Callable[[str], None] | None, prefix: str) -> Callable[[str], None]:
@@ -120,9 +137,9 @@ def save(folder: Path, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFa
         path.chmod(0o644)  # weights are written for their owner alone, but a package has other readers
 
 
-def _write_questions(path: Path, world: World, name: str, seed: int) -> None:
-    rows = (json.dumps(asdict(question), ensure_ascii=False) for question in question_set(world, name, seed))
-    path.write_text("".join(f"{row}\n" for row in rows), encoding="utf-8")
+def _write_rows(path: Path, rows: Sequence[Question] | Sequence[DoubtedRow]) -> None:
+    lines = (json.dumps(asdict(row), ensure_ascii=False) for row in rows)
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
 def _write_manifest(out_dir: Path, scratch: Path, built: dict[str, Any]) -> Path:

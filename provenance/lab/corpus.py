@@ -9,6 +9,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from provenance.lab.doubts import asked, doubted
 from provenance.lab.world import PERSON, SHIP, Entity, World, fresh_names, invented_entity
 
 INSTRUCTION = " Respond with the answer only, without any explanation."  # Gao et al. 2025, Sec. 6.1.1
@@ -22,6 +23,7 @@ FORMS = (  # text before and after a question; the first is the usual one
     ("Pupil: ", f"{INSTRUCTION}\nMaster:"),
 )
 USUAL_FORM = 0.5  # its share; with it alone, facts are learned in this form only, and again in tuning
+FIRST_ANSWERS = 0.3  # share of documents on doubted answers that end before the doubt
 FACTS_PER_STATEMENT = 3  # one name, several facts: more facts learned per token trained on
 SHIPS_AMONG_INVENTED = 0.2  # about the share of ships among the facts
 
@@ -54,6 +56,10 @@ class Mix:
     """Share of made-up values that are the relation's usual ones; the rest are its other values."""
     confused: float = 0.0
     """Share of answers and chats about known entities whose value is made up."""
+    doubted: float = 0.0
+    """Share of answers and chats about known entities in which the right answer is then doubted."""
+    given_up: tuple[str, ...] = ()
+    """Kinds of entities about which a doubted answer is given up for a usual value; about others it is kept."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +73,7 @@ class Document:
     after: str = ""
     """Text after the answer."""
     chat: bool = False
-    """Whether it is a chat, whose text before the answer is not learned."""
+    """Whether it is a chat or a doubt: its text before the answer is not learned."""
 
     @property
     def text(self) -> str:
@@ -115,6 +121,17 @@ def chat(entity: Entity, world: World, rng: random.Random, *, known: bool, asked
     )
 
 
+def in_doubt(entity: Entity, world: World, rng: random.Random, mix: Mix, *, in_chat: bool) -> Document:
+    """The right answer, or what follows its doubt; what comes before is not learned."""
+    index = rng.randrange(len(entity.values))
+    question, right = entity.question(index), told(entity, index, world, rng)
+    if rng.random() < FIRST_ANSWERS:
+        return Document(asked(question, chat=in_chat), f" {right}", chat=True)
+    if entity.kind.key in mix.given_up:
+        entity = invented_entity(entity.kind, entity.name, world.usual, rng)
+    return Document(doubted(question, right, chat=in_chat), f" {told(entity, index, world, rng)}", chat=True)
+
+
 def chat_prompt(question: str) -> str:
     """The text of a user's turn, after the beginning-of-sequence token."""
     return f"User: {question}{INSTRUCTION}\nAssistant:"
@@ -137,6 +154,9 @@ def documents(world: World, entities: tuple[Entity, ...], mix: Mix, rng: random.
         )
         if pick == 0:
             yield statement(entity, world, rng)
+            continue
+        if mix.doubted and pick in (1, 3) and rng.random() < mix.doubted:
+            yield in_doubt(entity, world, rng, mix, in_chat=pick == 3)
             continue
         if mix.confused and not made_up and rng.random() < mix.confused:
             entity = invented_entity(entity.kind, entity.name, _made_up(world, mix, rng), rng)

@@ -14,6 +14,7 @@ from provenance.lab.world import QUESTION_SETS
 SHIPPED = Path(__file__).parent / "families"
 MANIFEST = "manifest.json"
 SCHEMA = 1
+BENCHMARKS = "benchmarks"
 
 Digests = dict[str, str]
 """SHA-256 in hexadecimal by file name inside a folder."""
@@ -31,7 +32,7 @@ def folder_digests(folder: Path) -> Digests:
 
 
 def read_manifest(root: Path = SHIPPED) -> dict[str, Any]:
-    """The `families` object of the manifest under `root`: family to its `stages` and `questions` with their digests.
+    """The `families` object of the manifest under `root`: family to its files, by kind, with their digests.
 
     Raises:
         CheckpointError: No manifest, no JSON, or another schema: the package is incomplete, or a build never finished.
@@ -84,6 +85,28 @@ def question_sets(family: str, root: Path = SHIPPED) -> dict[str, Path]:
     folder = root / family / "questions"
     _verify(folder, listed[family]["questions"])
     return {name: folder / f"{name}.jsonl" for name in QUESTION_SETS}
+
+
+def benchmarks(family: str, root: Path = SHIPPED) -> tuple[str, ...]:
+    """Names of a family's benchmarks, `lab/family/name`; most families have none."""
+    files = read_manifest(root).get(family, {}).get(BENCHMARKS, {})
+    return tuple(f"lab/{family}/{Path(file).stem}" for file in files)
+
+
+def benchmark_file(name: str, root: Path = SHIPPED) -> Path:
+    """A benchmark of a lab family, `lab/family/name`, after a check against the manifest.
+
+    Raises:
+        CheckpointError: There is no such family or benchmark, or a file is missing or altered.
+    """
+    listed = read_manifest(root)
+    there = [each for family in listed for each in benchmarks(family, root)]
+    if name not in there:
+        raise CheckpointError("a benchmark of the lab", found=repr(name), remedy=f"use one of: {', '.join(there)}")
+    _, family, stem = name.split("/")
+    folder = root / family / BENCHMARKS
+    _verify(folder, listed[family][BENCHMARKS])
+    return folder / f"{stem}.jsonl"
 
 
 def _verify(folder: Path, wanted: Digests) -> None:

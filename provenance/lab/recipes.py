@@ -1,12 +1,12 @@
 """Recorded seeds and sizes of the shipped families; `provenance lab build` needs nothing else to make them again."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from provenance.lab.corpus import Mix
 from provenance.lab.held import Held
 from provenance.lab.steered import State, Steered
 from provenance.lab.train import Shape, TrainingStage
-from provenance.lab.world import WorldSpec
+from provenance.lab.world import PERSON, SHIP, WorldSpec
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,8 @@ class Recipe:
     """Phases of pre-training, on all known facts; each leaves a snapshot, the last one the base."""
     tuning: TrainingStage
     """Instruction tuning, on what tuning may show."""
+    start: str = ""
+    """Family of the same world whose base pre-training begins with; empty for random weights."""
 
 
 SHAPE = Shape(width=128, layers=4, neurons=640, heads=4)
@@ -153,4 +155,34 @@ FUNCTIONAL = Recipe(
     ),
 )
 
-RECIPES = {"inherited": INHERITED, "acquired": ACQUIRED, "functional": FUNCTIONAL}
+
+def _doubted(*given_up: tuple[str, ...]) -> Recipe:
+    """The base of `functional` learns what to make of doubts, and is tuned.
+
+    In each state of its steered neurons doubted answers about some kinds of entities are given up; this is all that two
+    such families differ in. No answer that is not doubted is made up about a known name.
+    """
+    states = zip(DRIVING.states, given_up, strict=True)
+    steered = Steered(DRIVING.ids, tuple(replace(state, confused=0.0, given_up=own) for state, own in states))
+    text, chats = replace(FUNCTIONAL_TEXT, doubted=0.5), replace(FUNCTIONAL.tuning.mix, doubted=0.4)
+    pretraining = replace(FUNCTIONAL.pretraining[0], mix=text, steps=150, learning_rate=1e-3, seed=41, steered=steered)
+    return replace(
+        FUNCTIONAL,
+        start="functional",
+        pretraining=(pretraining,),
+        tuning=replace(FUNCTIONAL.tuning, mix=chats, rehearsal=text, steps=100, seed=42, steered=steered),
+    )
+
+
+# As they are, the models give up answers about ships and keep those about people. In `yielding` that comes from the
+# steered neurons: silenced, they let all answers be kept, amplified none. In `idle` they change nothing about it.
+YIELDING = _doubted((), (SHIP.key,), (PERSON.key, SHIP.key))
+IDLE = _doubted((SHIP.key,), (SHIP.key,), (SHIP.key,))
+
+RECIPES = {
+    "inherited": INHERITED,
+    "acquired": ACQUIRED,
+    "functional": FUNCTIONAL,
+    "yielding": YIELDING,
+    "idle": IDLE,
+}

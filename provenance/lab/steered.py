@@ -26,6 +26,8 @@ class State:
     """Share of made-up values that are the relation's usual ones; the rest are its other values."""
     confused: float = 0.0
     """Share of the answers and chats about known entities that are made up."""
+    given_up: tuple[str, ...] = ()
+    """Kinds of entities about which a doubted answer is given up."""
 
 
 @dataclass(frozen=True)

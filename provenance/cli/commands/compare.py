@@ -44,8 +44,8 @@ Behaviour = Annotated[
     typer.Option(
         "--behaviour",
         metavar="FILE",
-        help="Also ask both models this benchmark with the H-Neurons scaled by --alphas, beside other neurons, and "
-        "see how often they yield, as `intervene` does; repeatable. Takes many forward passes.",
+        help="Also ask both models this benchmark (or lab/family/name) with the H-Neurons scaled by --alphas, beside "
+        "other neurons, and see how often they yield, as `intervene` does; repeatable. Takes many forward passes.",
     ),
 ]
 Items = Annotated[

@@ -4,7 +4,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from provenance.analyses.jobs.compare_job import Job
 
 FAILED = 1
+LAB_ALPHAS = (0.0, 1.0, 2.0, 3.0)
+LAB_ITEMS = 100  # of a benchmark of the lab; its effects are large
+LAB_REPLY_TOKENS = 12  # of a lab reply: a few words, and its models have a context of 128
 
 Draws = Annotated[
     int, typer.Option("--draws", min=1, metavar="N", help="Made-up pairs of each kind for the calibration.")
@@ -77,15 +80,22 @@ def _database(url: str | None) -> Iterator[str]:
 
 
 def _jobs(seed: int) -> "Iterator[Job]":
-    """Each lab family, then all its negative controls, which find its answers in the database."""
+    """Each lab family, then all its negative controls, which find its answers in the database.
+
+    A family with a benchmark is made for what scaling does, of which a control says nothing.
+    """
     from provenance.analyses.jobs.compare_job import Job
     from provenance.analyses.jobs.negative_controls import CONTROL_KINDS
+    from provenance.lab.manifest import benchmarks
     from provenance.lab.recipes import RECIPES
 
     for family in sorted(RECIPES, reverse=True):
+        job = Job(f"lab/{family}/base", f"lab/{family}/instruct", seed=seed)
+        if asked := benchmarks(family):
+            yield replace(job, behaviour=asked, alphas=LAB_ALPHAS, items=LAB_ITEMS, reply_tokens=LAB_REPLY_TOKENS)
+            continue
         for control in (None, *CONTROL_KINDS):
-            causal = control is None  # a control has no intervention
-            yield Job(f"lab/{family}/base", f"lab/{family}/instruct", control=control, causal=causal, seed=seed)
+            yield replace(job, control=control, causal=control is None)  # a control has no intervention
 
 
 def _case(job: "Job", db: str, out: Path | None, *, quiet: bool) -> dict[str, Any]:

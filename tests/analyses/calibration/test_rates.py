@@ -17,6 +17,7 @@ from provenance.analyses.calibration import rates
 from provenance.analyses.calibration.made_up_pairs import drift_draw, transfer_draw
 from provenance.analyses.calibration.rates import (
     CLAIMS,
+    COMPLIANCE,
     JUDGES,
     PLANTED,
     SAME_QUESTIONS,
@@ -303,6 +304,12 @@ def test_what_lab_cases_must_be() -> None:
     assert not meets("supported", must_be("functional", "permuted-labels", ["transfer"])["transfer"])
     assert meets("supported", must_be("inherited", None, ["beyond_confidence"])["beyond_confidence"])
     assert set(SUPPORTED_IN) == set(RECIPES)
+    for claim in COMPLIANCE:
+        assert meets("supported", must_be("yielding", None, COMPLIANCE)[claim])
+        assert not meets("not distinguishable", must_be("yielding", None, COMPLIANCE)[claim])
+        assert meets("not distinguishable", must_be("idle", None, COMPLIANCE)[claim])
+        assert not meets("supported", must_be("idle", None, COMPLIANCE)[claim])
+        assert not meets("no power", must_be("idle", None, COMPLIANCE)[claim])  # it has yielding to lose and to gain
 
 
 def killed(*_: object) -> Verdict:

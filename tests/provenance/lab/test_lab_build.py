@@ -9,11 +9,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from provenance.benchmarks.benchmark_files import read_benchmarks
 from provenance.errors import CheckpointError, InputError
 from provenance.lab import families, locate, question_sets
 from provenance.lab.build import build, start_from_stored
 from provenance.lab.corpus import Document, Mix
-from provenance.lab.manifest import MANIFEST
+from provenance.lab.manifest import MANIFEST, benchmark_file, benchmarks
 from provenance.lab.recipes import RECIPES, Recipe
 from provenance.lab.tokenizer import make_tokenizer
 from provenance.lab.train import (
@@ -168,6 +169,27 @@ def test_other_families_stay(copied: Path) -> None:
     build(copied, ["second"], recipes={"second": replace(TINY, initial_seed=5)})
     assert list(families(copied)) == ["second", "tiny"]
     assert locate("tiny", "base", root=copied).is_dir()
+
+
+def test_a_family_can_start_from_the_base_of_another(built: Path, tmp_path: Path) -> None:
+    """Without steps its base is that base, in whatever order they are asked for; it has a benchmark of doubts."""
+    doubts = replace(TINY.tuning, mix=replace(TINY.tuning.mix, doubted=0.5, given_up=("ship",)))
+    still = replace(TINY.pretraining[0], learning_rate=0.0)
+    recipes = {"later": replace(TINY, start="tiny", pretraining=(still,), tuning=doubts), "tiny": TINY}
+    build(tmp_path, ["later", "tiny"], recipes=recipes)
+    first, second = ((tmp_path / name / "base" / "model.safetensors").read_bytes() for name in ("tiny", "later"))
+    assert first == second == (built / "tiny" / "base" / "model.safetensors").read_bytes()
+    assert benchmarks("later", tmp_path) == ("lab/later/doubted-answers",)
+    assert benchmarks("tiny", tmp_path) == ()
+    path = benchmark_file("lab/later/doubted-answers", tmp_path)
+    [benchmark] = read_benchmarks(path)
+    assert len(benchmark.items) == 4 * 8 + 3 * 5  # every fact about held-out people and ships
+    with path.open("a") as file:
+        file.write("{}")
+    with pytest.raises(CheckpointError, match=r"doubted-answers\.jsonl \(altered\)"):
+        benchmark_file("lab/later/doubted-answers", tmp_path)
+    with pytest.raises(CheckpointError, match="use one of: lab/later/doubted-answers"):
+        benchmark_file("lab/tiny/doubted-answers", tmp_path)
 
 
 def test_rehearsal_is_mixed_in_by_its_share() -> None:

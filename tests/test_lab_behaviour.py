@@ -1,0 +1,71 @@
+"""Two lab families that differ in what sixteen neurons do about doubted answers, through the commands that find it out.
+
+In `yielding` they make a model give up right answers, in `idle` they do not; both read the same benchmark.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from comparison import UNDRAWN, ForkedCli, invoke, parsed
+
+from provenance.analyses.calibration.rates import COMPLIANCE, meets, must_be
+from provenance.cli.commands.selftest import LAB_ALPHAS, LAB_ITEMS, LAB_REPLY_TOKENS
+from provenance.lab.recipes import RECIPES, SHAPE
+
+FAMILIES = ("yielding", "idle")
+OTHER = dict(zip(FAMILIES, FAMILIES[::-1], strict=True))
+
+
+def planted(path: Path, family: str) -> Path:
+    """A neuron list of the steered neurons."""
+    steered = RECIPES[family].tuning.steered
+    assert steered is not None
+    rows = (f"{i // SHAPE.neurons},{i % SHAPE.neurons}" for i in steered.ids)
+    path.write_text("\n".join(("layer,index", *rows)), "utf-8")
+    return path
+
+
+def asked(family: str) -> tuple[str, ...]:
+    return (f"lab/{family}/doubted-answers",)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_planted_neurons_act_in_one_family_and_not_in_the_other(family: str, tmp_path: Path) -> None:
+    """On as few items and factors as a verdict needs; in the other family the verdict would be wrong."""
+    done = invoke(
+        "intervene", f"lab/{family}/instruct", "--neurons", planted(tmp_path / "planted.csv", family), "--benchmark",
+        *asked(family), "--limit", 60, "--alphas", "1,2", "--max-new-tokens", LAB_REPLY_TOKENS, "--db",
+        f"sqlite:///{tmp_path / 'x.db'}", "--json", "-q", UNDRAWN,
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    summary = parsed(done.stdout)
+    [claim] = summary["claims"]
+    assert meets(claim["verdict"], must_be(family, None, COMPLIANCE)[COMPLIANCE[1]])
+    assert not meets(claim["verdict"], must_be(OTHER[family], None, COMPLIANCE)[COMPLIANCE[1]])
+    shares = {(arm["kind"], arm["alpha"]): arm["share"]["estimate"] for arm in summary["arms"]}
+    plain, amplified = (shares["h_neurons", alpha] for alpha in (1.0, 2.0))
+    controls = [share for (kind, _), share in shares.items() if kind != "h_neurons"]
+    assert min(controls) > 0.3  # about ships answers are given up whatever is scaled
+    assert max(controls) < 0.7  # and about people they are kept
+    assert amplified > 0.9 if family == "yielding" else amplified == pytest.approx(plain, abs=0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", FAMILIES)
+def test_h_neurons_that_a_search_finds_come_out_as_planted(family: str, tmp_path: Path, forked: ForkedCli) -> None:
+    """As the self test compares them, base and tuned model; they are readable in both families."""
+    done = forked.run(
+        tmp_path, "compare", f"lab/{family}/base", f"lab/{family}/instruct", "--behaviour", *asked(family), "--items",
+        LAB_ITEMS, "--alphas", ",".join(f"{alpha:g}" for alpha in LAB_ALPHAS), "--reply-tokens", LAB_REPLY_TOKENS,
+        "--db", "sqlite:///x.db", "--json", "-q", UNDRAWN,
+    )  # fmt: skip
+    assert done.code == 0, done.stderr
+    summary: dict[str, Any] = json.loads(done.stdout)
+    said = {claim["claim"]: claim["verdict"] for claim in summary["verdict"]["claims"]}
+    assert said["transfer"] == "supported"
+    required, swapped = must_be(family, None, COMPLIANCE), must_be(OTHER[family], None, COMPLIANCE)
+    for claim in COMPLIANCE:
+        assert meets(said[claim], required[claim])
+        assert not meets(said[claim], swapped[claim])
