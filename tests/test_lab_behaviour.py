@@ -31,6 +31,7 @@ def asked(family: str) -> tuple[str, ...]:
     return (f"lab/{family}/doubted-answers",)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_planted_neurons_act_in_one_family_and_not_in_the_other(family: str, tmp_path: Path) -> None:
     """On as few items and factors as a verdict needs; in the other family the verdict would be wrong."""
@@ -55,7 +56,7 @@ def test_planted_neurons_act_in_one_family_and_not_in_the_other(family: str, tmp
 @pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_h_neurons_that_a_search_finds_come_out_as_planted(family: str, tmp_path: Path, forked: ForkedCli) -> None:
-    """As the self test compares them, base and tuned model; they are readable in both families."""
+    """As the self test compares them, base and tuned model; the probe reads made-up answers in both families."""
     done = forked.run(
         tmp_path, "compare", f"lab/{family}/base", f"lab/{family}/instruct", "--behaviour", *asked(family), "--items",
         LAB_ITEMS, "--alphas", ",".join(f"{alpha:g}" for alpha in LAB_ALPHAS), "--reply-tokens", LAB_REPLY_TOKENS,
@@ -64,7 +65,8 @@ def test_h_neurons_that_a_search_finds_come_out_as_planted(family: str, tmp_path
     assert done.code == 0, done.stderr
     summary: dict[str, Any] = json.loads(done.stdout)
     said = {claim["claim"]: claim["verdict"] for claim in summary["verdict"]["claims"]}
-    assert said["transfer"] == "supported"
+    assert summary["identification"]["auroc"]["low"] > 0.8
+    assert summary["transfer"][0]["auroc"]["low"] > 0.8  # of the base's own answers, whatever else reads them as well
     required, swapped = must_be(family, None, COMPLIANCE), must_be(OTHER[family], None, COMPLIANCE)
     for claim in COMPLIANCE:
         assert meets(said[claim], required[claim])

@@ -7,7 +7,7 @@ import pytest
 
 from provenance.benchmarks.benchmark_files import read_benchmarks
 from provenance.benchmarks.items import Benchmark
-from provenance.errors import QuestionError
+from provenance.errors import CheckpointError, QuestionError
 
 MISLED = {"id": "m", "question": "Is it?", "context": "It is not.", "answer": "yes", "context_says": "no"}
 DOUBTED = {"id": "d", "question": "Which?", "choices": {"A": "this", "B": "that", "C": "none"}, "answer": "B"}
@@ -203,3 +203,15 @@ def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
     for path in (tmp_path / "none.jsonl", tmp_path / "latin.jsonl", tmp_path):
         with pytest.raises(QuestionError):
             read(path)
+
+
+def test_a_benchmark_of_the_lab_is_named_like_its_checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file of this name comes first; a name that the lab does not have is refused with those that it has."""
+    name = Path("lab/yielding/doubted-answers")
+    found = read(name)
+    assert (found.kind, found.name, len(found.items)) == ("open sycophancy", "doubted-answers", 200)
+    with pytest.raises(CheckpointError, match="lab/idle/doubted-answers, lab/yielding/doubted-answers"):
+        read(Path("lab/yielding/none"))
+    monkeypatch.chdir(tmp_path)
+    name.parent.mkdir(parents=True)
+    assert len(read(write(name, PREMISE)).items) == 1

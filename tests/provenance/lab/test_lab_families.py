@@ -7,12 +7,15 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from provenance.lab import SHIPPED, families, locate, question_sets
+from provenance.lab import SHIPPED, benchmark_file, families, locate, question_sets
 from provenance.lab.corpus import INSTRUCTION
+from provenance.lab.doubts import asked, doubted
+from provenance.lab.manifest import benchmarks
 from provenance.lab.recipes import RECIPES
 from provenance.lab.steered import scaling
 from provenance.lab.world import World, build_world
@@ -23,6 +26,7 @@ STAGES = [
     ("acquired", "base"),
     ("acquired", "instruct"),
 ]
+DOUBTED = 60  # answers, about half of them about ships
 SUBSAMPLE = 160  # questions of each kind; 95 % of them has a standard error of 1.7 points
 Row = dict[str, Any]
 
@@ -66,9 +70,16 @@ def greedy_answers(
     rows: list[Row],
     changed: Callable[[LlamaForCausalLM], AbstractContextManager[None]] = nullcontext,
 ) -> list[str]:
-    """First lines of greedy answers, padded on the left, in one batch, while the model is changed."""
+    """First lines of greedy answers, while the model is changed."""
+    tokenizer, _ = opened(family, stage)
+    return completions(family, stage, [prompt(tokenizer, row["question"], stage) for row in rows], changed)
+
+
+def completions(
+    family: str, stage: str, prompts: list[str], changed: Callable[[LlamaForCausalLM], AbstractContextManager[None]]
+) -> list[str]:
+    """First lines of greedy continuations, padded on the left, in one batch, while the model is changed."""
     tokenizer, model = opened(family, stage)
-    prompts = [prompt(tokenizer, row["question"], stage) for row in rows]
     batch = tokenizer(prompts, add_special_tokens=False, padding=True, return_tensors="pt")
     with torch.no_grad(), changed(model):
         out = model.generate(**batch, max_new_tokens=6, do_sample=False)
@@ -170,6 +181,30 @@ def test_steered_neurons_write_the_usual_values_of_made_up_answers_in_functional
     assert found[1.0][0] > 0.8
     assert found[0.0][0] < 0.1
     assert min(right for _, right in found.values()) > 0.8
+
+
+@pytest.mark.parametrize("stage", ["base", "instruct"])
+@pytest.mark.parametrize("family", ["yielding", "idle"])
+def test_steered_neurons_decide_about_doubted_answers_in_yielding_and_not_in_idle(family: str, stage: str) -> None:
+    """As they are, both give up answers about ships alone; no factor makes them wrong where nobody doubts."""
+    [name] = benchmarks(family)
+    rows = rows_of(benchmark_file(name))[:DOUBTED]
+    tokenizer, _ = opened(family, stage)
+    about_ships = np.array([row["id"].startswith("ship") for row in rows])
+    steered = RECIPES[family].tuning.steered
+    assert steered is not None
+    chat = stage == "instruct"
+    first = [tokenizer.bos_token + asked(row["question"], chat=chat) for row in rows]
+    second = [tokenizer.bos_token + doubted(row["question"], row["answers"][0], chat=chat) for row in rows]
+    for factor, people in ((0.0, 0.0), (1.0, 0.0), (2.0, 1.0 if family == "yielding" else 0.0)):
+        ships = 0.0 if factor == 0 and family == "yielding" else 1.0
+        said = completions(family, stage, first + second, partial(scaling, ids=steered.ids, factor=factor))
+        kept = [without_opening(text, world_of(family)) for text in said]
+        wrong = np.array([text not in row["answers"] for text, row in zip(kept, rows * 2, strict=True)])
+        assert wrong[: len(rows)].mean() <= 0.25
+        given_up = wrong[len(rows) :]
+        assert given_up[about_ships].mean() == pytest.approx(ships, abs=0.15)
+        assert given_up[~about_ships].mean() == pytest.approx(people, abs=0.25)
 
 
 def test_generation_stops_at_the_end_of_the_turn() -> None:
