@@ -16,6 +16,8 @@ from safetensors.torch import load_file, save_file
 from provenance.analyses.jobs.compare_job import Job
 from provenance.errors import CheckpointError
 
+pytestmark = pytest.mark.usefixtures("shapes_unchecked")
+
 Break = Callable[[Path], None]
 
 

@@ -24,6 +24,8 @@ from provenance.db.schema.tables import Base
 from provenance.db.schema.views import VIEWS
 from provenance.errors import InputError
 
+pytestmark = pytest.mark.usefixtures("shapes_unchecked")
+
 COMMANDS = {
     (): {
         "compare", "study", "trace", "intervene", "lineage", "drift", "plan", "pull", "families", "neurons", "query",

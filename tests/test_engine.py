@@ -33,6 +33,8 @@ from provenance.hub.endpoint import RESPONDENT, Endpoint
 from provenance.models.loading import LoadedModel, load_lexicon, load_model, load_tokenizer
 from provenance.records import Stage
 
+pytestmark = pytest.mark.usefixtures("shapes_unchecked")
+
 FEW = Effort(repeats=1, pairs=2, control_sets=2, shuffles=2, foldings=1, permutations=20)
 """Draws of a comparison whose verdicts nobody reads."""
 GREEDY = partial(Decoding, top_k=1)

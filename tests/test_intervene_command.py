@@ -19,6 +19,8 @@ from yielder import D_M, OTHERS, PLANTED, contexts, make_yielder
 
 from provenance.db.reading.run_query import run_query
 
+pytestmark = pytest.mark.usefixtures("shapes_unchecked")
+
 FEW = ("--alphas", "0,1,1,3", "--max-new-tokens", "4", "--json", "-q", UNDRAWN)
 
 

@@ -22,6 +22,8 @@ from provenance.analyses.jobs import run_comparison
 from provenance.analyses.jobs.effort import Effort
 from provenance.figures.report.sections import folded_sections, read_results, terminal_sections
 
+pytestmark = pytest.mark.usefixtures("shapes_unchecked")
+
 KEY = "sk-very-secret-0123456789"
 NAME = "judge-1"
 FEW = Effort(repeats=1, pairs=2, control_sets=2, shuffles=2, foldings=1, permutations=20)

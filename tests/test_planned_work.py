@@ -20,6 +20,8 @@ from provenance.plan.checkpoint_plan import see
 from provenance.plan.estimates import captured_bytes
 from provenance.plan.workload import CHARACTERS_PER_TOKEN, TOKENS, Workload
 
+pytestmark = pytest.mark.usefixtures("shapes_unchecked")
+
 LAB = ("lab/inherited/base", "lab/inherited/instruct")
 
 

@@ -14,6 +14,8 @@ from comparison import error_lines, invoke, refused, schema_errors
 from hub_server import Hub, Repo, hub_and_client
 from safetensors.torch import load_file, save_file
 
+pytestmark = pytest.mark.usefixtures("shapes_unchecked")
+
 WIDE = {"hidden_size": 32, "intermediate_size": 96, "head_dim": 16}
 LIST = "layer,index,weight\n0,3,0.5\n0,17,1.5\n1,40,0.2\n1,90,-0.4\n"
 

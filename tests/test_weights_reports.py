@@ -12,6 +12,8 @@ from provenance.db.reading.named_queries import QUERIES
 from provenance.db.reading.run_query import run_query
 from provenance.figures import gallery
 
+pytestmark = pytest.mark.usefixtures("shapes_unchecked")
+
 WIDE = {"hidden_size": 32, "intermediate_size": 96, "head_dim": 16}
 URL = "sqlite:///provenance.db"
 

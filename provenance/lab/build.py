@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_model as load_weights
 from transformers import GenerationConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from provenance.errors import InputError
@@ -99,11 +100,11 @@ def _train_stages(folder: Path, world: World, recipe: Recipe, report: Callable[[
 
 def _first(folder: Path, recipe: Recipe, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
     """The model that pre-training begins with: random, or another family's base, of this build or as it ships."""
-    if not recipe.start:
-        return new_model(recipe.shape, tokenizer, recipe.initial_seed)
-    built = folder.parent / recipe.start / "base"
-    source = built if built.is_dir() else locate(recipe.start, "base")
-    model: LlamaForCausalLM = LlamaForCausalLM.from_pretrained(source, dtype=torch.float32)
+    model = new_model(recipe.shape, tokenizer, recipe.initial_seed)
+    if recipe.start:
+        built = folder.parent / recipe.start / "base"
+        source = built if built.is_dir() else locate(recipe.start, "base")
+        load_weights(model, source / "model.safetensors")
     return model
 
 

@@ -37,6 +37,8 @@ from provenance.models.loading import LoadedModel
 from provenance.models.token_text import decode_response
 from provenance.records import Question, Split, Task
 
+pytestmark = pytest.mark.usefixtures("shapes_unchecked")
+
 NONE = np.empty(0, dtype=np.int64)
 SETTINGS = CollectionSettings(
     prompt=PromptFormat(INSTRUCT_PROMPT, chat=True), stop_at_newline=False, decoding=Decoding(max_new_tokens=16),
