@@ -111,7 +111,9 @@ def balanced_accuracy(right: Bool[np.ndarray, " rows"], positive: Bool[np.ndarra
 def too_few_questions(features: Features) -> str:
     """Why there are no folds, in words."""
     counts = " and ".join(f"{n} independent groups with {label}" for label, n in questions_per_class(features).items())
-    return f"{counts} training answers; the choice of C needs at least {MIN_PER_FOLD * FOLDS} of each"
+    return (
+        f"{counts} training answers; the choice of C needs at least {MIN_PER_FOLD * FOLDS} of each: give more questions"
+    )
 
 
 def suppressed_along(
