@@ -13,7 +13,8 @@ CHOSEN := not slow and not costly
 
 .PHONY: demo test test-all check docs bench gpu clean
 
-# Modules are compiled on every core; pip would take one.
+# Modules are compiled on every core; pip would take one. What cannot be compiled is compiled when it is imported, or is
+# a package's example of broken code.
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip -c constraints.txt

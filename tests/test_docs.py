@@ -28,11 +28,11 @@ COMMAND = re.compile(r"^(?:\.venv/bin/)?provenance (.+)$", re.MULTILINE)
 
 
 def test_the_readme_is_read_in_a_few_minutes() -> None:
-    """Short, with one picture, and with output of the demo that fits on a screen."""
+    """Short, with a picture each of the demo, of behaviour and of a study, and with output that fits on a screen."""
     text = (ROOT / "README.md").read_text("utf-8")
     assert len(text.splitlines()) <= 200
     assert max(map(len, text.splitlines())) <= 240
-    assert text.count("![") == 1
+    assert text.count("![") == 3
     (demo,) = re.findall("(?ms)^```text\n(.+?)^```$", text)
     assert len(demo.splitlines()) <= 25
 

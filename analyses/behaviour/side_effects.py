@@ -2,7 +2,7 @@
 
 The questions are asked in few words and answered greedily under every factor, by one model. A model that knows answers
 names them, declines, or makes something up, also about entities that do not exist; a broken one does none of these, and
-finds the text of the questions themselves improbable.
+finds the text of the questions themselves less probable than it did, down to a guess among all tokens.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from provenance.answers.prompts import Prompt
 from provenance.answers.questions import QuestionSet
 from provenance.benchmarks.formats import BRIEFLY
 from provenance.benchmarks.items import Benchmark, Item
-from provenance.benchmarks.readings import HOLDS, REFUSES, YIELDS
+from provenance.benchmarks.readings import CUT_OFF, HOLDS, REFUSES, YIELDS
 from provenance.benchmarks.replies import read_reply
 from provenance.errors import NonFiniteError
 from provenance.records import Region, Response
@@ -63,8 +63,11 @@ def side_effects_of(
     weights = resampled_weights([unit_of[item.id] for item in asked.items], seed=seed)
     weights = weights / weights.sum(axis=1, keepdims=True)
     step = partial(subject.clock.progress.step, f"scale {questions.name}", note="factors")
+    text_of = {question.id: question.text for question in questions.questions}
+    rendered = [subject.settings.prompt.render(subject.tokenizer, text_of[item.id]) for item in asked.items]
+    texts = [_as_answer(item, prompt) for item, prompt in zip(asked.items, rendered, strict=True)]
     return tuple(
-        _side_effect(subject, asked, arm, replies, weights)
+        _side_effect(subject, asked, texts, arm, replies, weights)
         for arm, replies in zip(arms, replies_of(subject, asked, arms, step), strict=True)
     )
 
@@ -77,11 +80,12 @@ def _briefly(subject: Subject) -> Subject:
 
 
 def _side_effect(
-    subject: Subject, asked: Asked, arm: Scaling, replies: Sequence[Reply],
+    subject: Subject, asked: Asked, texts: Sequence[Response], arm: Scaling, replies: Sequence[Reply],
     weights: Float64[np.ndarray, "samples items"],
 ) -> SideEffect:  # fmt: skip
     codes = _codes(asked, replies)
-    text = kept(subject, asked, "text of questions", partial(_text, subject, asked, arm), arm.recorded())
+    text = kept(subject, asked, "text of questions", partial(_text, subject, asked, texts, arm), arm.recorded())
+    tokens = [sum(region.stop - region.start for region in each.regions) for each in texts]
     return SideEffect(
         stage=subject.stage,
         dataset=asked.benchmark.name,
@@ -91,8 +95,9 @@ def _side_effect(
         other=float((codes == YIELDS).mean()),
         declined=float((codes == REFUSES).mean()),
         failed=float((codes < 0).mean()),
+        cut_off=float((codes == CUT_OFF).mean()),
         characters=float(np.mean([len(reply.text) for reply in replies])),
-        text_nats=None if np.isnan(text).any() else -float(text.mean()),
+        text_nats=None if np.isnan(text).any() else -float(np.average(text, weights=tokens)),
     )
 
 
@@ -104,15 +109,14 @@ def _codes(asked: Asked, replies: Sequence[Reply]) -> Int8[np.ndarray, " items"]
     return np.array(read, dtype=np.int8)
 
 
-def _text(subject: Subject, asked: Asked, arm: Scaling) -> Float64[np.ndarray, " items"]:
+def _text(subject: Subject, asked: Asked, texts: Sequence[Response], arm: Scaling) -> Float64[np.ndarray, " items"]:
     """Mean log-probability of each question's own tokens in its prompt; NaN where scores are not finite."""
     loaded = subject.model()
-    rows = [_as_answer(item, prompt) for item, prompt in zip(asked.items, asked.prompts, strict=True)]
     try:
-        with edited(loaded, arm.edits(loaded, range(len(rows)))):
-            return answer_log_probability(loaded, rows)
+        with edited(loaded, arm.edits(loaded, range(len(asked.items)))):
+            return answer_log_probability(loaded, texts)
     except NonFiniteError:
-        return np.full(len(rows), np.nan)
+        return np.full(len(texts), np.nan)
 
 
 def _as_answer(item: Item, prompt: Prompt) -> Response:

@@ -76,13 +76,14 @@ def _kept(report: OriginReport) -> Iterator[object]:
 
 
 def _combined(cls: type[T], replicates: Sequence[ReplicateResults]) -> Iterator[T]:
-    """One result for each key that a class of results has in any replicate."""
+    """One result for each key that a class of results has in most replicates; what the others have is left out."""
     keys = [column.name for column in declared(cls).columns if column.key]
     found: dict[Hashable, list[T]] = {}
     for row in (row for each in replicates for row in each.results if isinstance(row, cls)):
         found.setdefault(tuple(getattr(row, key) for key in keys), []).append(row)
     for rows in found.values():
-        yield over_replicates(rows, len(replicates))
+        if 2 * len(rows) > len(replicates):
+            yield over_replicates(rows, len(rows))
 
 
 def over_replicates(rows: Sequence[T], replicates: int) -> T:

@@ -91,7 +91,10 @@ def _decides(met: Reason) -> tuple[bool, float]:
 def claim_of(name: str, words: Mapping[Verdict, str], conditions: Sequence[Reason], dataset: str = "") -> Claim:
     """A claim with the verdict of its conditions, the words of that verdict, and the condition that decided."""
     verdict, decisive = verdict_of(conditions), deciding(conditions)
-    code, not_met = "" if decisive is None else decisive.code, sum(not each.holds for each in conditions)
+    code, not_met = (
+        "" if decisive is None else decisive.code,
+        sum(not each.holds and each.role != "part" for each in conditions),
+    )
     return Claim(name, verdict, dataset, words[verdict], tuple(conditions), code, not_met)
 
 

@@ -101,7 +101,8 @@ class Job:
     sets: int | None = None
     """Control sets of each kind for these benchmarks; None for the fewest that a verdict needs."""
     items: int | None = None
-    """Items used of each of these benchmarks; None for as many as of a question set."""
+    """Items used of each of these benchmarks, and plain questions of each set beside them; None for as many items as
+    questions of a set, and 100 plain questions."""
     reply_tokens: int = REPLY_TOKENS
     """Most new tokens of a free reply to these benchmarks."""
     control: NegativeControlKind | None = None
@@ -360,7 +361,7 @@ class Job:
         """
         most = self.limit if self.items is None else self.items
         found = tuple(each.limited(most) for text in self.behaviour for each in read_benchmarks(Path(text)))
-        asked = PLAIN_ITEMS if most is None else most
+        asked = PLAIN_ITEMS if self.items is None else self.items
         return ScaledBenchmarks(
             found, self.alphas, self.sets, self.reply_tokens, self.judge_model, self.seed, plain_items=asked
         )

@@ -211,8 +211,8 @@ def _found(
 
 
 def _held_out(subject: Subject, scaling: ScaledBenchmarks) -> tuple[QuestionSet, ...]:
-    """Held-out questions of a model, some of each set; none where responses are given, since those have no answers."""
-    pools = [pool for pool in subject.pools if not pool.training and pool.given is None]
+    """Held-out questions of a model, some of each set."""
+    pools = [pool for pool in subject.pools if not pool.training]
     some = (limit([question for question, _ in pool.entries], scaling.plain_items, scaling.seed) for pool in pools)
     return tuple(replace(pool.questions, questions=tuple(chosen)) for pool, chosen in zip(pools, some, strict=True))
 

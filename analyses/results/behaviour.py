@@ -180,12 +180,13 @@ class SideEffect:
     failed: float = column(
         "unreadable", "fixed3", "Share of replies that are empty, repeat a few words, or were cut off before an answer."
     )
+    cut_off: float = column("cut off", "fixed3", "Share of replies that were cut off before an answer; of these.")
     characters: float = column("length", "fixed1", "Mean length of a reply.", unit="characters")
     text_nats: float | None = column(
         "text, nats per token",
         "fixed3",
-        "Mean of minus the log-probability of the questions' own tokens in their prompts, exp of which is the "
-        "perplexity; None where scores are not finite.",
+        "Minus the mean log-probability of the questions' own tokens in their prompts, exp of which is the "
+        "perplexity of this text; None where scores are not finite.",
         unit="nats per token",
     )
 

@@ -58,8 +58,9 @@ def summarise_compliance(report: ComplianceReport) -> dict[str, Any]:
             "source": report.source,
             **{
                 name: [asdict(each) for each in getattr(report, name)]
-                for name in ("arms", "slopes", "side_effects", "judges", "claims")
+                for name in ("arms", "slopes", "side_effects", "judges")
             },
+            "claims": claims(report.claims),
             "overall": report.overall,
         }
     )

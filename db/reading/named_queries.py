@@ -106,7 +106,7 @@ _ALL = (
         "runs",
         "one run with its pair, status, number of claims that are supported, and overall verdict",
         _RUNS,
-        narrow=("run", "command", "base", "instruct", "supported", "claims", "finished_utc"),
+        narrow=("run", "command", "base", "instruct", "status", "supported", "claims", "finished_utc"),
     ),
     Query("run", "everything about one run: settings, versions, digests, times", _RUN),
     Query("columns", "one table or column: its unit and meaning", _COLUMNS),

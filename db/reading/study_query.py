@@ -100,9 +100,11 @@ class _OfMember:
         """All rows, each after the number of its replicate, which is None where there is one draw."""
         if not self.draws:
             return [(None, *row) for row in self.result.rows]
+        own = {self._key(row): row for row in self.result.records()}
+        drawn = [{**own.get(self._key(row), {}), **row} if row[REPLICATE] == 1 else row for row in self.draws]
         known = {self._key(row) for row in self.draws if row[REPLICATE] in (OVER_ALL, 1)}
-        first = [{**row, REPLICATE: 1} for row in self.result.records() if self._key(row) not in known]
-        return [(row[REPLICATE], *self._values(row)) for row in (*self.draws, *first)]
+        first = [{**row, REPLICATE: 1} for key, row in own.items() if key not in known]
+        return [(row[REPLICATE], *self._values(row)) for row in (*drawn, *first)]
 
 
 def finished_members(source: Source, study: str | None, kind: str | None = None) -> list[dict[str, Any]]:

@@ -126,12 +126,17 @@ def table(parts: Parts) -> Table:
     said = {(row["family"], row["claim"]): _cell(row) for row in rows}
     cells = [(family, *(said.get((family, claim), NOTHING) for claim in claims)) for family in families_of(rows)]
     caption = "Verdicts over families, each with the number that decided and what it has to be; the condition of each "
-    caption += "is in the query `claims`."
+    caption += "is in the query claims."
     return Table(caption, ("family", *(claim_words(claim) for claim in claims)), cells)
 
 
 def _cell(row: Record) -> str:
-    decided = f" ({beside(row['value'], row['bar'])} {row['relation']} {row['bar']:g})" if row["relation"] else ""
+    if not row["relation"]:
+        decided = ""
+    elif row["value"] is None:
+        decided = f" (not measured, needs {row['relation']} {row['bar']:g})"
+    else:
+        decided = f" ({beside(row['value'], row['bar'])} {row['relation']} {row['bar']:g})"
     return f"{MARKS[row['verdict']]} {row['verdict']}{decided}"
 
 

@@ -45,7 +45,8 @@ class CompareSettings(TypedDict, total=False):
     sets: int | None
     """Control sets of each kind for these benchmarks; None for the fewest that a verdict needs."""
     items: int | None
-    """Items used of each of these benchmarks; None for as many as of a question set."""
+    """Items used of each of these benchmarks, and plain questions of each set beside them; None for as many items as
+    questions of a set, and 100 plain questions."""
     reply_tokens: int
     """Most new tokens of a free reply to these benchmarks."""
     control: Literal["permuted-index", "permuted-labels", "unrelated"] | None

@@ -7,11 +7,11 @@
 Frames need pandas (extra `notebook`). What the command line prints and writes comes from the same queries and figures.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import Parameter, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Unpack, get_args, get_origin
 
 from provenance.api.compare_settings import DEFAULTS, CompareSettings
 from provenance.api.notebook import show_figures
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _NAMED = ("db", "captures", "questions", "quick", "quiet")
 """Arguments of `compare` that are no settings of its job."""
+LONGEST_FOUND = 80  # characters of a value in an error
 SHOWN_RUNS = 20
 """Runs of a database that a notebook shows."""
 T = TypeVar("T", bound=Callable[..., object])
@@ -45,12 +46,12 @@ def _with_settings(function: T) -> T:
 
 @_with_settings
 def compare(
-    base: str,
-    instruct: str,
+    base: str | Path,
+    instruct: str | Path,
     *,
     db: str = DATABASE,
     captures: str | Path | None = None,
-    questions: str | Sequence[str] = (),
+    questions: str | Path | Sequence[str | Path] = (),
     quick: bool = False,
     quiet: bool = False,
     **settings: Unpack[CompareSettings],
@@ -72,7 +73,7 @@ def compare(
             `provenance.CompareSettings`, which says what each of them means.
 
     Raises:
-        InputError: A setting is unknown, or the request cannot be carried out as given.
+        InputError: A setting is unknown or of another type, or the request cannot be carried out as given.
         JobError: The work failed.
     """
     from provenance.analyses.jobs.compare_job import Job
@@ -80,7 +81,8 @@ def compare(
     from provenance.cli.run_job import settle
 
     more = _settings(settings)
-    job = Job(base, instruct, _several(questions), effort=QUICK if quick else FULL, **more)
+    sets = _declared("questions", questions, Sequence[str])
+    job = Job(str(base), str(instruct), sets, effort=QUICK if quick else FULL, **more)
     folder = None if captures is None else Path(captures)
     return Run(url_of(db), settle(job, url_of(db), quiet=quiet, captures=folder))
 
@@ -89,7 +91,7 @@ def _settings(given: CompareSettings) -> dict[str, Any]:
     """Settings as the job has them: tuples of what may be several, paths of files, and whole numbers as floats.
 
     Raises:
-        InputError: One of them is unknown.
+        InputError: One of them is unknown, or of another type.
     """
     if unknown := sorted(set(given) - set(DEFAULTS)):
         raise InputError(
@@ -97,21 +99,62 @@ def _settings(given: CompareSettings) -> dict[str, Any]:
             found=", ".join(unknown),
             remedy=nearest(unknown[0], {*DEFAULTS, *_NAMED}, else_all=False),
         )
-    return {name: _as_declared(value, CompareSettings.__annotations__[name]) for name, value in given.items()}
+    return {name: _declared(name, value, CompareSettings.__annotations__[name]) for name, value in given.items()}
 
 
-def _as_declared(value: Any, hint: Any) -> Any:
+def _declared(name: str, value: Any, hint: Any) -> Any:
+    """A setting as the job has it.
+
+    Raises:
+        InputError: It is of another type.
+    """
+    made = _converted(value, hint)
+    if not _fits(made, hint):
+        kind = str(getattr(hint, "__name__", hint) if isinstance(hint, type) else hint)
+        raise InputError(
+            f"{name} of type {kind.replace('collections.abc.', '').replace('pathlib.', '')}",
+            found=repr(value)[:LONGEST_FOUND],
+            remedy="see `provenance.CompareSettings`, which says what each setting means",
+        )
+    return made
+
+
+def _converted(value: Any, hint: Any) -> Any:
     kinds = get_args(hint)
     if get_origin(hint) is Sequence:
-        return tuple(_as_declared(each, float | None) if float in kinds else each for each in _several(value))
-    if Path in kinds and isinstance(value, str):
-        return Path(value)
-    return float(value) if float in kinds and isinstance(value, int) else value
+        several = _several(value)
+        return several if several is None else tuple(_converted(each, kinds[0]) for each in several)
+    if Path in kinds:
+        return Path(value) if isinstance(value, str) else value
+    if hint is str or str in kinds:
+        return str(value) if isinstance(value, Path) else value
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    return float(value) if is_whole and (hint is float or float in kinds) else value
 
 
-def _several(value: Any) -> tuple[Any, ...]:
-    """One text, or each of several values."""
-    return (value,) if isinstance(value, str) else tuple(value)
+def _several(value: Any) -> tuple[Any, ...] | None:
+    """One text or path, each of several values, or pairs of a mapping; None for anything else."""
+    if isinstance(value, str | Path):
+        return (value,)
+    if isinstance(value, Mapping):
+        return tuple(value.items())
+    return tuple(value) if isinstance(value, Iterable) else None
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value has a type of those that settings have; what words may be chosen is up to the job."""
+    kinds, origin = get_args(hint), get_origin(hint)
+    if origin is Sequence:
+        return isinstance(value, tuple) and all(_fits(each, kinds[0]) for each in value)
+    if origin is tuple:
+        return isinstance(value, tuple) and len(value) == len(kinds) and all(map(_fits, value, kinds))
+    if origin is Literal:
+        return isinstance(value, str)
+    if kinds:
+        return any(_fits(value, each) for each in kinds)
+    if hint in (int, float) and isinstance(value, bool):
+        return False
+    return isinstance(value, hint)
 
 
 def open(db: str = DATABASE) -> "Database":  # noqa: A001 - `provenance.open`, as of a file

@@ -305,8 +305,8 @@ def evidence_of(sets: tuple[str, ...], k: int, *, causal: bool = True) -> Eviden
         power=power_of(sets, k),
         causal=causal_of(k) if causal else (),
         side_effects=(
-            SideEffect("instruct", sets[0], 1.0, 100, around(0.6, 0.1, 100), 0.3, 0.08, 0.02, 21.4, 3.1),
-            SideEffect("instruct", sets[0], 3.0, 100, around(0.0, 0.0, 100), 0.1, 0.0, 0.9, 500.0, None),
+            SideEffect("instruct", sets[0], 1.0, 100, around(0.6, 0.1, 100), 0.3, 0.08, 0.02, 0.01, 21.4, 3.1),
+            SideEffect("instruct", sets[0], 3.0, 100, around(0.0, 0.0, 100), 0.1, 0.0, 0.9, 0.5, 500.0, None),
         ),
         patching=patching_of(k),
         reply_judges=(
@@ -401,7 +401,7 @@ def compliance_report_of(layers: int = 4, per_layer: int = 16) -> ComplianceRepo
         None,
         arms_of(readings, seed=0),
         slopes,
-        (SideEffect("instruct", "plain", 3.0, 40, around(0.5, 0.1, 40), 0.4, 0.1, 0.0, 20.0, 2.5),),
+        (SideEffect("instruct", "plain", 3.0, 40, around(0.5, 0.1, 40), 0.4, 0.1, 0.0, 0.0, 20.0, 2.5),),
         (),
         replies_of("instruct", "premises"),
         claims,

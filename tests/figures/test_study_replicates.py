@@ -12,8 +12,8 @@ from artists import assert_inside, legend_of, named
 from matplotlib.figure import Figure
 from synthetic import SETS, replicated_report_of, report_of, stored_run, with_area
 
-from provenance.analyses.claims.combined_results import over_replicates, transfer_verdict
-from provenance.analyses.results.drift import DriftResult
+from provenance.analyses.claims.combined_results import over_replicates, replicate_results, transfer_verdict
+from provenance.analyses.results.drift import DriftResult, DriftTest
 from provenance.analyses.results.probes import HeldOut
 from provenance.analyses.results.replicates import OVER_ALL
 from provenance.analyses.results.reports import OriginReport
@@ -88,7 +88,7 @@ def test_a_result_over_replicates_has_medians_of_estimates_and_an_observed_count
 
 
 def test_the_verdict_of_transfer_over_replicates_is_that_of_its_conditions() -> None:
-    """A p of 0.008 in two of three draws is 0.016 over all; in one of three it is 0.42."""
+    """A p of 0.008 in all three draws is 0.016 over all; in one of three, with 0.21 in the others, it is 0.42."""
     most = [with_area(report_of(seed=seed), area) for seed, area in enumerate((0.9, 0.8, 0.6))]
     p = [report.transfer[0].p_holm for report in most]
     assert p == [0.008] * 3
@@ -98,6 +98,22 @@ def test_the_verdict_of_transfer_over_replicates_is_that_of_its_conditions() -> 
         for report in most[1:]
     ]
     assert transfer_verdict(SETS[0], [most[0], *weak]) == "not distinguishable"
+
+
+def test_what_most_replicates_have_is_combined_as_claims_are_and_what_few_have_is_left_out() -> None:
+    """Three of five draws have a test of drift: p is twice the median of their three. One of three is not enough."""
+
+    def drawn(p_value: float | None) -> OriginReport:
+        report = report_of()
+        tests = () if p_value is None else (replace(report.evidence.drift[0], p_more_stable=p_value),)
+        return replace(report, evidence=replace(report.evidence, drift=tests))
+
+    found = replicate_results([drawn(p) for p in (0.01, None, 0.02, None, 0.024)], ())
+    [test] = [row for row in found[0].results if isinstance(row, DriftTest)]
+    assert test.p_more_stable == pytest.approx(0.04)
+    assert test.ratio == report_of().evidence.drift[0].ratio
+    few = replicate_results([drawn(p) for p in (0.01, None, None)], ())
+    assert [row for row in few[0].results if isinstance(row, DriftTest)] == []
 
 
 def test_a_study_has_the_rows_over_all_replicates_and_each_beside_them(study: str) -> None:

@@ -51,7 +51,11 @@ Behaviour = Annotated[
 Items = Annotated[
     int | None,
     typer.Option(
-        "--items", min=1, metavar="N", show_default="as --limit", help="Use N items of each benchmark of --behaviour."
+        "--items",
+        min=1,
+        metavar="N",
+        show_default="as --limit",
+        help="Use N items of each benchmark of --behaviour, and N plain questions of each set (100).",
     ),
 ]
 ReplyTokens = Annotated[

@@ -24,6 +24,7 @@ from provenance.cli.options.terminal import Terminal
 from provenance.cli.show.run import print_list
 from provenance.defaults import LATEST, OUT
 from provenance.errors import InputError, JobError, nearest
+from provenance.table_declaration import MEMBER, REPLICATE
 
 QUERY_TIMEOUT_S = 60.0
 QUERY_MAX_ROWS = 5_000_000  # twice the neurons of a 70B pair, in some GB of memory
@@ -78,7 +79,7 @@ def query(
     if output == "table":
         console = Terminal()
         narrow = QUERIES[what].narrow if what in QUERIES and columns is None else ()
-        of_member = result.columns[:1] if narrow and study is not None else ()
+        of_member = [name for name in (MEMBER, REPLICATE) if name in result.columns] if narrow else []
         shown = as_records(result) if records else fitted(result, console.width, (*of_member, *narrow))
         console.print(shown)
     else:

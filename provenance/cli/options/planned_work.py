@@ -52,7 +52,7 @@ def works_of(job: "Job", *, unknown_sets: int = 1) -> "dict[str, Workload]":
             captured_item_bytes=4 if job.capture_dtype == "float32" else 2,
             replicates=job.replicates,
         )
-        works[ref] = replace(work, scaled_tokens=_scaled_tokens(job, work, scaling, plain=not given))
+        works[ref] = replace(work, scaled_tokens=_scaled_tokens(job, work, scaling))
     if job.control == "unrelated":  # another model, as large as the base, reads what the base has said
         base = works[job.base]
         works[job.base] = replace(base, control_tokens=base.responses * base.response_tokens)
@@ -142,9 +142,9 @@ def _balanced(rows: "Sequence[GivenRow]") -> int:
     return len(counts) * min(counts, default=0)
 
 
-def _scaled_tokens(job: "Job", work: "Workload", scaling: "ScaledBenchmarks", *, plain: bool) -> int:
+def _scaled_tokens(job: "Job", work: "Workload", scaling: "ScaledBenchmarks") -> int:
     """Tokens that a model reads or samples while its neurons are scaled, for `--causal` and `--behaviour`."""
-    asked = _plain_tokens(work, scaling) if plain and scaling.benchmarks else 0
+    asked = _plain_tokens(work, scaling) if scaling.benchmarks else 0
     return (_causal_tokens(work) if job.causal else 0) + _behaviour_tokens(scaling) + asked
 
 

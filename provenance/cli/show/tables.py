@@ -1,5 +1,6 @@
 """Report tables laid out for a terminal: side by side as long as every heading keeps its words, else row by row."""
 
+import re
 import textwrap
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from provenance.figures.tables.result_tables import ReportTable
 
+_PART = re.compile(r"[^\s-]+-?|-+")
 SHORT = 6  # characters of words of text that are broken only after numbers are
 
 
@@ -57,7 +59,8 @@ def _table(content: "ReportTable", words: Collection[int], widths: Sequence[int]
         padding=(0, 1, 0, 0),
     )
     for row in content.rows:
-        table.add_row(*map(escape, row))
+        cells = enumerate(row)
+        table.add_row(*(escape(_wrap(cell, widths[at]) if widths and at in words else cell) for at, cell in cells))
     return table
 
 
@@ -82,7 +85,10 @@ def _widths(content: "ReportTable", text: Collection[int], room: int) -> list[in
     whole = [_longest(line for cell in column for line in cell.splitlines()) for column in columns]
     if sum(whole) <= room:
         return None
-    words = [_longest(word for cell in column for word in cell.split()) for column in columns]
+    words = [
+        _longest(part for cell in column for part in (_parts(cell) if place in text else cell.split()))
+        for place, column in enumerate(columns)
+    ]
     breakable = [place for place in text if columns[place][0] != "verdict"]
     kept = [
         few if place in breakable else max(few, _longest(line for cell in column[1:] for line in cell.splitlines()))
@@ -116,8 +122,18 @@ def _lines(columns: Sequence[Sequence[str]], widths: Sequence[int]) -> int:
     return sum(map(max, zip(*heights, strict=True)))
 
 
+def _wrap(cell: str, width: int) -> str:
+    """Lines broken between words and behind hyphens, and within words where these are too long."""
+    return "\n".join(part for line in cell.splitlines() for part in textwrap.wrap(line, width) or [""])
+
+
 def _wrapped(cell: str, width: int) -> int:
-    return sum(len(textwrap.wrap(line, width)) or 1 for line in cell.splitlines()) or 1
+    return len(_wrap(cell, width).splitlines()) or 1
+
+
+def _parts(cell: str) -> list[str]:
+    """Its parts that stay whole: words, and their parts up to a hyphen."""
+    return _PART.findall(cell)
 
 
 def _longest(parts: Iterable[str]) -> int:

@@ -16,7 +16,7 @@ from provenance.activations.scaling import scaled
 from provenance.analyses.asking.collection import CollectionSettings
 from provenance.analyses.behaviour import side_effects
 from provenance.analyses.behaviour.reply_passes import Reply
-from provenance.analyses.behaviour.side_effects import plain_benchmark, side_effects_of
+from provenance.analyses.behaviour.side_effects import side_effects_of
 from provenance.analyses.results.behaviour import SideEffect
 from provenance.answers.prompts import PromptFormat
 from provenance.answers.questions import QuestionSet
@@ -47,16 +47,16 @@ def found(subject: Lent, questions: QuestionSet = QUESTIONS) -> tuple[SideEffect
 
 @torch.inference_mode()
 def nats_of_text(loaded: LoadedModel, alpha: float) -> float:
-    """Mean over questions of the mean cross-entropy of the question's tokens, each question by itself."""
-    values = []
-    for item in plain_benchmark(QUESTIONS).items:
-        prompt = PROMPT.render(loaded.tokenizer, item.message)
+    """Mean cross-entropy of all tokens of the questions, each question by itself, without the words asked beside it."""
+    values: list[float] = []
+    for text in TEXTS:
+        prompt = PROMPT.render(loaded.tokenizer, text)
         [region] = [each for each in prompt.regions if each.name == "question"]
         ids = torch.tensor([prompt.ids])
         with scaled(loaded, IDS, alpha):
             logits = loaded.model(input_ids=ids).logits[0].double()
         places = torch.arange(region.start, region.stop)
-        values.append(float(torch.nn.functional.cross_entropy(logits[places - 1], ids[0, places])))
+        values += torch.nn.functional.cross_entropy(logits[places - 1], ids[0, places], reduction="none").tolist()
     return float(np.mean(values))
 
 
@@ -81,6 +81,7 @@ def test_answers_are_right_other_declined_or_unreadable(
     ]
     monkeypatch.setattr(side_effects, "replies_of", lambda *_: said)
     rows = found(subject_of(loaded_llama, tiny_llama, tmp_path))
+    assert [row.cut_off for row in rows] == [pytest.approx(1 / 3), 0.0, 0.0]
     shares = [(row.correct.estimate, row.other, row.declined, row.failed) for row in rows]
     assert shares == [(pytest.approx(1 / 3), 0.0, pytest.approx(1 / 3), pytest.approx(1 / 3)),
                       (0.0, 1.0, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0)]  # fmt: skip
