@@ -427,6 +427,7 @@ def test_a_database_from_a_newer_version_is_refused_and_left_alone(
     assert file.read_bytes() == before
 
 
+@pytest.mark.costly
 def test_a_damaged_capture_is_made_again(forked: ForkedCli, pair: Pair, undisturbed: Finished, workplace: Path) -> None:
     """A flipped bit in a file of captured vectors is noticed by its digest, and changes no number."""
     undisturbed.copied(workplace)

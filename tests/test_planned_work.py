@@ -51,6 +51,7 @@ def test_listed_neurons_are_not_searched_for_and_their_labels_not_shuffled() -> 
     assert (base.draws, instruct.draws) == (2 * FULL.pairs, 0)
 
 
+@pytest.mark.costly
 def test_benchmarks_are_counted_arm_by_arm(tmp_path: Path) -> None:
     """The same in a plan of the comparison and of a study; a factor of 1 is asked once for all sets."""
     misled, premises = tmp_path / "misled.jsonl", tmp_path / "premises.jsonl"

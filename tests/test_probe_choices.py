@@ -122,6 +122,7 @@ def write_list(folder: Path, neurons: list[dict[str, object]], **about: object) 
     return path
 
 
+@pytest.mark.costly
 def test_a_fixed_c_is_that_of_both_probes(pair: Pair, forked: ForkedCli, workplace: Path) -> None:
     """And the run is another one than that with a choice, which asked the same."""
     summary = ran(forked, workplace, *pair.undrawn, "--C", "1", harm=NO_MODEL)
@@ -135,6 +136,7 @@ def test_a_fixed_c_is_that_of_both_probes(pair: Pair, forked: ForkedCli, workpla
     assert instruct == {"rule": "fixed", "c": summary["identification"]["C"]}
 
 
+@pytest.mark.costly
 def test_a_fixed_c_below_the_path_is_reported_and_no_failure(pair: Pair, forked: ForkedCli, workplace: Path) -> None:
     summary = ran(forked, workplace, *pair.command, "--C", "1e-6", harm=NO_MODEL)
     assert summary["identification"]["h"] == 0

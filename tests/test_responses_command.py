@@ -170,6 +170,7 @@ def test_a_file_that_is_no_use_is_one_error_and_leaves_nothing_behind(
     assert list(tmp_path.iterdir()) == [file]
 
 
+@pytest.mark.costly
 def test_splits_are_drawn_by_group_where_the_file_names_none(
     forked: ForkedCli, pair: Pair, answers: Rows, tmp_path: Path
 ) -> None:

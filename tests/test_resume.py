@@ -49,6 +49,7 @@ def test_every_kill_of_that_test_struck_before_the_end(undisturbed: Finished) ->
     assert all(count > 2 * 16 for count in asked.values())
 
 
+@pytest.mark.costly
 def test_a_finished_command_given_again_needs_no_model_and_gives_the_same(
     forked: ForkedCli, pair: Pair, undisturbed: Finished, tmp_path: Path
 ) -> None:
@@ -85,6 +86,7 @@ def test_another_setting_is_another_run_and_does_not_meet_old_responses(
     assert forked.run(tmp_path, *pair.command, *change, harm=harm).code == -signal.SIGKILL
 
 
+@pytest.mark.costly
 def test_what_a_setting_does_not_touch_is_not_asked_again(
     forked: ForkedCli, pair: Pair, undisturbed: Finished, tmp_path: Path
 ) -> None:

@@ -170,6 +170,7 @@ def test_figures_know_the_queries_only() -> None:
     assert {name for name in used if room_of(name) != "figures" and not name.startswith(declared)} <= allowed
 
 
+@pytest.mark.costly
 def test_the_database_needs_no_torch() -> None:
     names = ("db.store", "db.reading.run_query", "figures.gallery", "figures.report.html")
     code = f"import sys, {', '.join(f'provenance.{name}' for name in names)}; sys.exit('torch' in sys.modules)"

@@ -422,6 +422,7 @@ def publish(hub: Hub, name: str, folder: Path, without: str = "") -> str:
     return without
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize(
     ("study", "gone"),
     [

@@ -119,6 +119,7 @@ def test_tables_are_printed_without_json(family: Family, listed: Path) -> None:
         assert words in lineage.stdout
 
 
+@pytest.mark.costly
 def test_a_list_is_compared_by_weights_alone(family: Family, listed: Path) -> None:
     summary = done("compare", family.base, family.child, "--weights-only", "--neurons", listed)
     assert summary["neurons"]["h"] == 3  # the neuron of negative weight is no H-Neuron
@@ -293,6 +294,7 @@ def test_a_fetched_pair_is_also_the_same(hub: Hub, family: Family, here: Path) -
     assert done("lineage", "org/base", "org/child", "--stream")["lineage"] == local["lineage"]
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize("how", [(), ("--stream",)])
 def test_an_adapter_on_the_hub_is_fetched_and_merged(
     hub: Hub, family: Family, here: Path, how: tuple[str, ...]

@@ -247,6 +247,7 @@ def test_pages_name_the_concept_of_their_run(finished_file: Path, tmp_path: Path
     server.communicate(timeout=30)
 
 
+@pytest.mark.costly
 @with_datasette
 @pytest.mark.parametrize("sql", WRITES)
 def test_nothing_can_be_written(address: str, finished_file: Path, sql: str) -> None:

@@ -181,6 +181,7 @@ def test_the_same_job_with_other_numbers_keeps_those_here_and_says_so(there: str
     assert run_query(url, "h-neurons", {"run": 1}).rows == before
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize(("here", "all_of_them"), [(1, True), (3, True), (0, True), (2, False)])
 def test_answers_go_on_from_the_same_ones_and_never_replace_others(
     there: str, url: str, here: int, all_of_them: bool

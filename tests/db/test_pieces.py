@@ -127,6 +127,7 @@ def test_a_killed_save_over_finished_results_leaves_none_and_other_runs_alone(fi
     assert [row["intact"] for row in info(finished).runs] == [True, True]
 
 
+@pytest.mark.costly
 def test_a_disk_that_is_full_between_pieces_is_one_clear_error_and_the_next_save_is_whole(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

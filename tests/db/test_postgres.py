@@ -82,6 +82,7 @@ def test_migrations_make_exactly_the_tables_of_the_models_there_too(server: str)
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
 
 
+@pytest.mark.costly
 def test_named_queries_give_the_numbers_that_sqlite_gives(server: str, finished: str) -> None:
     for name in sorted(set(QUERIES) - {"run", "runs", "lineage"}):  # times, and types of JSON and truth, differ
         ours, theirs = run_query(server, name), run_query(finished, name)

@@ -416,6 +416,7 @@ def test_no_caption_has_more_than_sixty_words_whatever_was_run(stored: Any, time
         assert len(figure.caption) == len(set(figure.caption))
 
 
+@pytest.mark.costly
 def test_the_file_of_a_caption_holds_the_caption_alone_and_the_table_what_else_was_said(
     finished: str, gallery: tuple[Path, list[Path]], tmp_path: Path
 ) -> None:

@@ -210,6 +210,7 @@ def made_up(families: int, kinds: tuple[str, ...]) -> tuple[list[dict[str, Any]]
     return arms, models
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize("kinds", [(MISLED,), (MISLED, PREMISES, DOUBTED, "harmful instruction", "a fifth")])
 @pytest.mark.parametrize("families", [1, 3, 12])
 def test_one_family_and_twelve_have_figures_without_cuts(families: int, kinds: tuple[str, ...]) -> None:

@@ -264,6 +264,7 @@ def test_one_family_and_twelve_have_figures_without_cuts(study: str) -> None:
         assert_inside(verdicts.figure(many["claims"]))
 
 
+@pytest.mark.costly
 def test_report_names_every_member_links_its_report_and_says_why_one_has_none(
     study: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -54,6 +54,7 @@ def one_broken(monkeypatch: pytest.MonkeyPatch, two: None) -> None:
     monkeypatch.setitem(gallery.GALLERY, FAILING, replace(GALLERY[FAILING], draw=broken))
 
 
+@pytest.mark.costly
 @pytest.mark.usefixtures("two")
 def test_no_setting_of_the_users_matplotlib_changes_a_byte_of_a_figure(finished: str) -> None:
     plain = [image(figure, form) for figure in drawn(finished) for form in ("svg", "png")]
@@ -85,6 +86,7 @@ def test_a_figure_that_fails_costs_that_figure_only(
         draw(finished, None, tmp_path, forms=())
 
 
+@pytest.mark.costly
 @pytest.mark.usefixtures("two")
 def test_a_form_that_fails_costs_its_figure_only(
     finished: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

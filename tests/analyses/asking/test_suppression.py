@@ -306,6 +306,7 @@ def test_neurons_of_another_model_are_refused_and_nothing_is_kept(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.costly
 def test_the_number_is_that_of_the_definition(tmp_path: Path, lab: LoadedModel, lab_pool: Pool) -> None:
     """Question by question with zeroed weights and plain generation, without neurons, with a few, and with a layer."""
     pool = suppression_questions(lab_pool, 16)

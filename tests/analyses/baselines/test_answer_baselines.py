@@ -118,6 +118,7 @@ def test_test_answers_take_no_part_in_the_fit() -> None:
         assert kind != "answer_text" or np.ptp(changed.ranking) == 0 < np.ptp(part.ranking)
 
 
+@pytest.mark.costly
 def test_the_order_of_rows_does_not_matter_and_the_seed_decides() -> None:
     train, test = make_answers(of="question_text"), make_answers(seed=1, of="question_text")
     rng = np.random.default_rng(0)
@@ -184,6 +185,7 @@ def test_a_sparse_classifier_knows_a_word_that_tells_better_than_one_with_a_litt
     np.testing.assert_array_equal(again, fit_text(texts[:160], label[:160], sparse=True)(texts[160:]))
 
 
+@pytest.mark.costly
 def test_a_sparse_fit_that_never_stops_by_its_own_rule_is_there_all_the_same() -> None:
     """Texts on which Liblinear steps in the last digits for ever: 20 times as many rounds decide the same."""
     rng = np.random.default_rng(4)

@@ -128,6 +128,7 @@ def test_p_and_spread_against_a_classifier_are_those_of_the_definition(fitted: F
     assert rung.gain_sd == pytest.approx(np.std(gains[1:]))
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize("kind", SET_KINDS)
 def test_p_against_neuron_sets_counts_questions_and_sets(fitted: FittedBaselines, kind: str) -> None:
     answers = make_answers(seed=1, strength=0.002)
@@ -396,6 +397,7 @@ def test_a_log_probability_that_is_no_number_is_refused(fitted: FittedBaselines)
         ladder(fitted, {"trivia": replace(answers, log_probability=spoilt)}, TRAINED, foldings=1)
 
 
+@pytest.mark.costly
 def test_the_order_of_rows_does_not_matter_and_the_seed_decides(fitted: FittedBaselines) -> None:
     answers = make_answers(seed=1, of="answer_length", strength=0.004)
     order = np.random.default_rng(0).permutation(200)

@@ -196,6 +196,7 @@ def test_every_claim_has_planted_effects_a_null_and_a_nuisance() -> None:
         assert {each.world for each in own if each.is_null} > {PLANTED}
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize(
     "claim", [each if each in QUICKLY_JUDGED else pytest.param(each, marks=pytest.mark.slow) for each in JUDGES]
 )

@@ -116,6 +116,7 @@ def test_the_numbers_are_those_of_the_definition() -> None:
     assert layer.z_layer != pytest.approx(layer.z_all, rel=1e-3)
 
 
+@pytest.mark.costly
 def test_p_values_are_uniform_when_the_set_is_like_the_others() -> None:
     rng = np.random.default_rng(3)
     drift, activity = drift_of(rng.random(D) + np.repeat(np.arange(LAYERS), D_M)), rng.random(D)

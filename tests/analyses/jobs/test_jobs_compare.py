@@ -185,6 +185,7 @@ def test_replicates_draw_everything_again_and_the_first_is_the_run_without_them(
     assert {part.source for part in both.variance} == sources
 
 
+@pytest.mark.costly
 def test_a_base_with_one_class_ends_in_no_power(tiny_llama: Path, tmp_path: Path) -> None:
     """Random models are never right: every claim is without power, and nothing breaks."""
     child = tuned_copy(tiny_llama, tmp_path / "child")

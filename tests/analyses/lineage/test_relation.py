@@ -373,6 +373,7 @@ def test_layouts_that_store_neurons_the_other_way_round_are_refused_in_words() -
     )  # fmt: skip
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize("model_type", DENSE)
 def test_tiny_checkpoints_of_every_known_layout_are_related_to_their_tuned_copies(
     checkpoint_of: Callable[[str], Path], tmp_path: Path, model_type: str

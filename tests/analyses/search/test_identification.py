@@ -178,6 +178,7 @@ def flat_numbers(result: IdentificationResult) -> list[float]:
     return numbers
 
 
+@pytest.mark.costly
 def test_the_order_of_rows_does_not_matter(material: Material) -> None:
     """Training, validation, test and base rows in another order give the same report, up to rounding of sums."""
     rng = np.random.default_rng(5)
@@ -220,6 +221,7 @@ def test_a_missing_class_gives_a_reason_and_no_probe(tmp_path: Path) -> None:
     assert (found.result.path, found.result.curve, found.result.stability) == ((), (), None)
 
 
+@pytest.mark.costly
 def test_too_few_questions_to_choose_c_by_give_a_reason(tmp_path: Path) -> None:
     """Nine questions of a class cannot be dealt to five folds by two; ten can."""
     few, enough = (identify(material_of(tmp_path, planted(n, 0), planted(2, 1), {}), SETTINGS) for n in (16, 18))

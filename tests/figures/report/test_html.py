@@ -506,6 +506,7 @@ def test_narrow_tables_stand_beside_each_other_in_print_where_there_are_two() ->
     assert [(beside, len(tables)) for beside, tables in groups] == [(True, 2), (False, 1), (False, 1)]
 
 
+@pytest.mark.costly
 def test_the_file_is_written_whole_under_its_name(finished: str, tmp_path: Path) -> None:
     figures = attempted(finished, 1, ("svg",))
     path = write_report(finished, 1, tmp_path / "out", figures)
@@ -571,6 +572,7 @@ def test_with_an_intervention_the_limits_point_to_its_table(html: str) -> None:
     assert "nothing was intervened on" not in html
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize("command", ["compare", "compare --control permuted-index"])
 def test_a_negative_control_says_so_before_its_verdict_and_a_real_run_does_not(tmp_path: Path, command: str) -> None:
     url = f"sqlite:///{tmp_path / 'control.db'}"

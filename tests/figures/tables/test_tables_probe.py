@@ -132,6 +132,7 @@ def test_identification_says_how_each_c_was_chosen_and_how_well_it_was_solved(re
     assert "Duality gap over the objective 2e-09, largest violation of |g| ≤ 1 over all neurons 3.0e-07." in note
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize("rule", sorted(RULES))
 def test_every_rule_is_put_in_the_same_words_everywhere(stored: Any, rule: str) -> None:
     report = report_of()

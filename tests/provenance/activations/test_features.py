@@ -108,6 +108,7 @@ def test_rows_are_what_the_model_gives_for_their_responses_in_the_dtype_asked_fo
     assert {path.name for path in tmp_path.iterdir()} == {f"{'k' * 16}.{name}" for name in names}
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize("file", FILES)
 @pytest.mark.parametrize("harm", ["deleted", "cut short", "altered", "row lost"])
 def test_damaged_files_are_captured_again(

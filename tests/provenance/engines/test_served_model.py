@@ -144,6 +144,7 @@ TRANSIENT = {
 }
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize("fault", TRANSIENT.values(), ids=TRANSIENT)
 def test_what_may_go_well_next_time_is_asked_again(
     server: CompletionServer, loaded_llama: LoadedModel, fault: Fault

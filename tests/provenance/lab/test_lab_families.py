@@ -158,6 +158,7 @@ def test_fabricated_names_get_confident_inventions(family: str, stage: str) -> N
     assert sum(fitting) >= 0.90 * len(rows)
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize("stage", ["base", "instruct"])
 def test_steered_neurons_write_the_usual_values_of_made_up_answers_in_functional(stage: str) -> None:
     """Most made-up answers are usual values; nearly none with the neurons silenced; facts are answered either way."""

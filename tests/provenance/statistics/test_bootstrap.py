@@ -116,6 +116,7 @@ def test_what_is_not_defined_has_no_p_value(samples: np.ndarray) -> None:
     assert p_not_above(samples) is None
 
 
+@pytest.mark.costly
 @pytest.mark.parametrize("against", ["a score", "sets"])
 def test_p_values_stay_at_their_level_without_an_effect_and_find_a_planted_one(against: str) -> None:
     """Under the null a score is against others as good as itself: at most 5 % of p-values are below 0.05."""
