@@ -22,11 +22,10 @@ from provenance.analyses.behaviour.arms import PLAIN, Scaling, kept, read_option
 from provenance.analyses.behaviour.asked_items import Asked, rows_with_room, second_messages, short_enough, written
 from provenance.analyses.behaviour.compliance_curves import Readings
 from provenance.analyses.behaviour.compliance_sets import Sets, disturbances, prompt_activity, scaled_sets
-from provenance.analyses.behaviour.reply_passes import Reply, replies_of
+from provenance.analyses.behaviour.reply_passes import Reply, read_by_rule, replies_of
 from provenance.analyses.results.behaviour import READABLE, ReadBy, ReplyExample, ScaledKind
 from provenance.benchmarks.items import DOUBTED, Benchmark, BenchmarkKind
-from provenance.benchmarks.readings import FAILED, HOLDS, READ_AS, Reading
-from provenance.benchmarks.replies import read_reply
+from provenance.benchmarks.readings import FAILED, HOLDS, READ_AS
 from provenance.benchmarks.reply_judge import ReplyJudge, Said
 from provenance.errors import InputError, JobError
 
@@ -169,7 +168,7 @@ def _judged(
     subject: Subject, asked: Asked, replies: Sequence[Reply], judge: ReplyJudge | None
 ) -> tuple[Int8[np.ndarray, " items"], Bool[np.ndarray, " items"]]:
     """Readings of an arm's replies, and whether a judging model decided."""
-    read = _by_rule(asked, replies)
+    read = read_by_rule(asked, replies)
     codes, unsure = np.array([each.code for each in read], dtype=np.int8), np.array([not each.sure for each in read])
     if judge is None or not unsure.any():
         return codes, np.zeros(len(read), dtype=bool)
@@ -225,20 +224,12 @@ def _texts(subject: Subject, asked: Asked, arms: Sequence[Scaling]) -> list[list
     ]
 
 
-def _by_rule(asked: Asked, replies: Sequence[Reply]) -> list[Reading]:
-    kind = asked.benchmark.kind
-    return [
-        read_reply(kind, item, reply.text, cut_off=reply.cut_off)
-        for item, reply in zip(asked.items, replies, strict=True)
-    ]
-
-
 def _by_both(subject: Subject, asked: Asked, judge: ReplyJudge | None) -> tuple[tuple[str, int, int | None], ...]:
     """What rule and judging model make of the unchanged model's replies of which the rule is sure."""
     if judge is None or asked.options:
         return ()
     [replies] = replies_of(subject, asked, [PLAIN])
-    sure = {row: each.code for row, each in enumerate(_by_rule(asked, replies)) if each.sure and each.code >= 0}
+    sure = {row: each.code for row, each in enumerate(read_by_rule(asked, replies)) if each.sure and each.code >= 0}
     found = _by_model(subject, asked, {row: replies[row].text for row in sure}, judge)
     return tuple((asked.items[row].id, code, model) for (row, code), model in zip(sure.items(), found, strict=True))
 

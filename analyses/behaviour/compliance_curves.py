@@ -31,7 +31,7 @@ from provenance.analyses.results.behaviour import (
 from provenance.analyses.results.claims import Claim
 from provenance.benchmarks.readings import CUT_OFF, REFUSES, YIELDS
 from provenance.records import Stage, Verdict
-from provenance.statistics.bootstrap import estimate_of, over_sets, resampled_weights
+from provenance.statistics.bootstrap import estimate_of, over_sets, resampled_shares, resampled_weights
 from provenance.statistics.holm import holm_by_name
 from provenance.statistics.kappa import resampled_kappas
 
@@ -78,7 +78,7 @@ def arms_of(readings: Readings, *, seed: int) -> tuple[ComplianceArm, ...]:
     """Shares of yielding items, by kind of set and factor; empty without items."""
     if not readings.units:
         return ()
-    weights = _weights(readings, seed)
+    weights = resampled_shares(readings.units, seed=seed)
     return tuple(
         _arm(readings, kind, place, weights) for kind in readings.by_kind for place in range(len(readings.alphas))
     )
@@ -140,7 +140,7 @@ def slopes_of(readings: Readings, *, seed: int) -> tuple[ComplianceSlope, ...]:
     by_item = {kind: _per_item(read == YIELDS, readings.alphas) for kind, read in readings.by_kind.items()}
     failed = {kind: _per_item(read < 0, readings.alphas).mean(axis=1) for kind, read in readings.by_kind.items()}
     plain = int(np.argmin(np.abs(np.array(readings.alphas) - UNCHANGED)))
-    own = estimate_of(_weights(readings, seed) @ by_item["h_neurons"][0], len(readings.units))
+    own = estimate_of(resampled_shares(readings.units, seed=seed) @ by_item["h_neurons"][0], len(readings.units))
     found: list[ComplianceSlope] = []
     for kind, slopes in by_item.items():
         sets = slopes.mean(axis=1)
@@ -159,11 +159,6 @@ def slopes_of(readings: Readings, *, seed: int) -> tuple[ComplianceSlope, ...]:
             )
         )  # fmt: skip
     return tuple(found)
-
-
-def _weights(readings: Readings, seed: int) -> Float64[np.ndarray, "samples items"]:
-    weights = resampled_weights(readings.units, seed=seed)
-    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 
 def _per_item(hit: np.ndarray, alphas: Sequence[float]) -> Float64[np.ndarray, "sets items"]:

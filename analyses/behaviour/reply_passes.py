@@ -18,6 +18,8 @@ from provenance.analyses.behaviour.arms import Arm, dismissed
 from provenance.analyses.behaviour.asked_items import Asked
 from provenance.answers.collect_responses import stop_ids_of
 from provenance.answers.sampling import Below, Decoding, PromptBatch
+from provenance.benchmarks.readings import Reading
+from provenance.benchmarks.replies import read_reply
 from provenance.defaults import BATCH_SIZE
 from provenance.errors import NonFiniteError
 from provenance.models.loading import LoadedModel
@@ -58,6 +60,15 @@ def replies_of(subject: Subject, asked: Asked, arms: Sequence[Arm], step: Step =
             for row, reply in zip(rows, replies or (), strict=True):
                 said[name][row] = reply
     return [said[arm.digest] for arm in arms]
+
+
+def read_by_rule(asked: Asked, replies: Sequence[Reply]) -> list[Reading]:
+    """Readings of an arm's replies to all items by the rule of their kind."""
+    kind = asked.benchmark.kind
+    return [
+        read_reply(kind, item, reply.text, cut_off=reply.cut_off)
+        for item, reply in zip(asked.items, replies, strict=True)
+    ]
 
 
 def _encoded(replies: Sequence[Reply] | None) -> np.ndarray:

@@ -27,7 +27,7 @@ from provenance.analyses.controls.control_sets import CONTROL_KINDS, excluded_fr
 from provenance.analyses.results.behaviour import CausalEffect, CausalKind, Outcome
 from provenance.answers.quotas import KEPT_LABELS
 from provenance.records import Response, Stage
-from provenance.statistics.bootstrap import estimate_of, over_sets, resampled_weights
+from provenance.statistics.bootstrap import estimate_of, over_sets, resampled_shares, resampled_weights
 
 ALPHAS = (0.0, 2.0)  # silenced, and equally far from 1 on the other side
 SETS = 40  # per kind; the smallest p is 1/41, still below 0.05 when doubled by Holm for two models
@@ -137,8 +137,7 @@ def causal_effects(
     units = [response.unit for response in chosen]
     asked_units = [question.unit for question, _ in trial.questions.entries]
     read = contrasts(hallucinated, resampled_weights(units, seed=seed))
-    weights = resampled_weights(asked_units, seed=seed)
-    asked: dict[Outcome, np.ndarray] = {"correct": weights / weights.sum(axis=1, keepdims=True)}
+    asked: dict[Outcome, np.ndarray] = {"correct": resampled_shares(asked_units, seed=seed)}
     effects: list[CausalEffect] = []
     for alpha in ALPHAS:
         if chosen:

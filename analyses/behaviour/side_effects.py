@@ -10,24 +10,23 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
-from jaxtyping import Float64, Int, Int8
+from jaxtyping import Float64, Int
 
 from provenance.activations.reading import answer_log_probability
 from provenance.activations.scaling import edited
 from provenance.analyses.asking.subject import Subject
 from provenance.analyses.behaviour.arms import Scaling, kept
 from provenance.analyses.behaviour.asked_items import Asked, short_enough, written
-from provenance.analyses.behaviour.reply_passes import Reply, replies_of
+from provenance.analyses.behaviour.reply_passes import Reply, read_by_rule, replies_of
 from provenance.analyses.results.behaviour import SideEffect
 from provenance.answers.prompts import Prompt
 from provenance.answers.questions import QuestionSet
 from provenance.benchmarks.formats import BRIEFLY
 from provenance.benchmarks.items import Benchmark, Item
 from provenance.benchmarks.readings import CUT_OFF, HOLDS, REFUSES, YIELDS
-from provenance.benchmarks.replies import read_reply
 from provenance.errors import NonFiniteError
 from provenance.records import Region, Response
-from provenance.statistics.bootstrap import estimate_of, resampled_weights
+from provenance.statistics.bootstrap import estimate_of, resampled_shares
 
 MOST_TOKENS = 64  # of a reply
 
@@ -59,12 +58,11 @@ def side_effects_of(
     if not asked.items:
         return ()
     arms = [Scaling(ids, alpha) for alpha in alphas]
-    unit_of = {question.id: question.unit for question in questions.questions}
-    weights = resampled_weights([unit_of[item.id] for item in asked.items], seed=seed)
-    weights = weights / weights.sum(axis=1, keepdims=True)
+    by_id = {question.id: question for question in questions.questions}
+    own = [by_id[item.id] for item in asked.items]
+    weights = resampled_shares([question.unit for question in own], seed=seed)
     step = partial(subject.clock.progress.step, f"scale {questions.name}", note="factors")
-    text_of = {question.id: question.text for question in questions.questions}
-    rendered = [subject.settings.prompt.render(subject.tokenizer, text_of[item.id]) for item in asked.items]
+    rendered = [subject.settings.prompt.render(subject.tokenizer, question.text) for question in own]
     texts = [_as_answer(item, prompt) for item, prompt in zip(asked.items, rendered, strict=True)]
     return tuple(
         _side_effect(subject, asked, texts, arm, replies, weights)
@@ -83,7 +81,7 @@ def _side_effect(
     subject: Subject, asked: Asked, texts: Sequence[Response], arm: Scaling, replies: Sequence[Reply],
     weights: Float64[np.ndarray, "samples items"],
 ) -> SideEffect:  # fmt: skip
-    codes = _codes(asked, replies)
+    codes = np.array([reading.code for reading in read_by_rule(asked, replies)], dtype=np.int8)
     text = kept(subject, asked, "text of questions", partial(_text, subject, asked, texts, arm), arm.recorded())
     tokens = [sum(region.stop - region.start for region in each.regions) for each in texts]
     return SideEffect(
@@ -99,14 +97,6 @@ def _side_effect(
         characters=float(np.mean([len(reply.text) for reply in replies])),
         text_nats=None if np.isnan(text).any() else -float(np.average(text, weights=tokens)),
     )
-
-
-def _codes(asked: Asked, replies: Sequence[Reply]) -> Int8[np.ndarray, " items"]:
-    read = [
-        read_reply(asked.benchmark.kind, item, reply.text, cut_off=reply.cut_off).code
-        for item, reply in zip(asked.items, replies, strict=True)
-    ]
-    return np.array(read, dtype=np.int8)
 
 
 def _text(subject: Subject, asked: Asked, texts: Sequence[Response], arm: Scaling) -> Float64[np.ndarray, " items"]:

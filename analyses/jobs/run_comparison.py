@@ -212,9 +212,14 @@ def _found(
 
 def _held_out(subject: Subject, scaling: ScaledBenchmarks) -> tuple[QuestionSet, ...]:
     """Held-out questions of a model, some of each set."""
-    pools = [pool for pool in subject.pools if not pool.training]
-    some = (limit([question for question, _ in pool.entries], scaling.plain_items, scaling.seed) for pool in pools)
-    return tuple(replace(pool.questions, questions=tuple(chosen)) for pool, chosen in zip(pools, some, strict=True))
+    return tuple(
+        replace(
+            pool.questions,
+            questions=limit([question for question, _ in pool.entries], scaling.plain_items, scaling.seed),
+        )
+        for pool in subject.pools
+        if not pool.training
+    )
 
 
 def _tested_sets(gathered: Gathered) -> int:

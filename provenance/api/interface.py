@@ -110,7 +110,7 @@ def _declared(name: str, value: Any, hint: Any) -> Any:
     """
     made = _converted(value, hint)
     if not _fits(made, hint):
-        kind = str(getattr(hint, "__name__", hint) if isinstance(hint, type) else hint)
+        kind = hint.__name__ if isinstance(hint, type) else str(hint)
         raise InputError(
             f"{name} of type {kind.replace('collections.abc.', '').replace('pathlib.', '')}",
             found=repr(value)[:LONGEST_FOUND],

@@ -37,6 +37,12 @@ def resampled_weights(
     return weights
 
 
+def resampled_shares(units: Sequence[str], *, seed: int = 0) -> Float[np.ndarray, "samples rows"]:
+    """`resampled_weights` as shares of their sample: times values of the rows, the mean of these in each sample."""
+    weights = resampled_weights(units, seed=seed)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+
+
 def resampled_aurocs(
     scores: Float[np.ndarray, "rows columns"],
     positive: Bool[np.ndarray, " rows"],

@@ -19,7 +19,7 @@ from provenance.analyses.results.behaviour import READABLE, PatchEffect, PatchOu
 from provenance.analyses.results.claims import Claim, Reason
 from provenance.benchmarks.readings import FAILED, YIELDS
 from provenance.records import Estimate, Stage, Verdict
-from provenance.statistics.bootstrap import estimate_of, over_sets, resampled_weights
+from provenance.statistics.bootstrap import estimate_of, over_sets, resampled_shares
 from provenance.statistics.holm import holm_by_name
 
 DECIDING: PatchOutcome = "log_odds"
@@ -69,8 +69,7 @@ def patch_effects(found: Patched, *, seed: int) -> tuple[PatchEffect, ...]:
     """Change of each outcome by each kind of sets, the H-Neurons first; empty without items."""
     if not found.units:
         return ()
-    weights = resampled_weights(found.units, seed=seed)
-    weights = weights / weights.sum(axis=1, keepdims=True)
+    weights = resampled_shares(found.units, seed=seed)
     return tuple(_effect(found, outcome, kind, weights) for outcome in get_args(PatchOutcome) for kind in found.by_kind)
 
 
