@@ -135,6 +135,10 @@ RANK_BINS = 600
 """Ranges that stability ranks are counted in when they are stored: a multiple of most numbers of bins of a figure."""
 
 
+DRIFT_PLACES = 1000
+"""Neurons that have a place in the order of change: an index over the ranks of millions takes as long as their rows."""
+
+
 @table("rank_bin", "Stability ranks", row=f"how many neurons have a stability rank in one of {RANK_BINS} equal ranges",
        subject="drift")  # fmt: skip
 @dataclass(frozen=True)
@@ -143,6 +147,15 @@ class RankBin:
 
     bin: int = column("", "count", f"Ranks from bin / {RANK_BINS} to (bin + 1) / {RANK_BINS}.", key=True)
     neurons: int = column("", "count", "Neurons with such a rank; those with rank 1 are in the last range.")
+
+
+def drift_places(ranks: Float[np.ndarray, " neurons"]) -> Int[np.ndarray, " neurons"]:
+    """Places of the neurons that changed most, by stability rank and then by id, from 0; -1 for all others."""
+    places = np.full(ranks.size, -1)
+    first = np.argsort(ranks, kind="stable")[:DRIFT_PLACES]  # NaN is sorted to the end
+    first = first[~np.isnan(ranks[first])]
+    places[first] = np.arange(first.size)
+    return places
 
 
 def rank_bins(ranks: Float[np.ndarray, " neurons"]) -> list[RankBin]:

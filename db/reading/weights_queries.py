@@ -4,7 +4,7 @@ They work on every kind of run that read weights, with or without a model's answ
 are NULL, not zero.
 """
 
-from provenance.analyses.results.drift import CETT_OF_GROUPS, DriftResult, NeuronGroup
+from provenance.analyses.results.drift import CETT_OF_GROUPS, DRIFT_PLACES, DriftResult, NeuronGroup
 from provenance.analyses.results.drift import RANK_BINS as STORED
 from provenance.db.reading.result_queries import columns_of, of_run
 from provenance.db.schema.views import V_H_NEURONS
@@ -55,15 +55,18 @@ ORDER BY stability_rank DESC, layer, neuron_index
 LIMIT :limit
 """
 
-# Neurons without a counterpart have no rank; the index on ranks holds them first.
-MOST_DRIFTED = """
-SELECT n.layer, n.neuron_index, n.stability_rank, n.drift_z, n.cosine_distance_up, n.cosine_distance_gate,
-       n.cosine_distance_down, n.is_h_neuron
-FROM neuron n
-WHERE n.run_id = :run AND n.stability_rank >= 0
-ORDER BY n.stability_rank
+_DRIFTED = """n.layer, n.neuron_index, n.stability_rank, n.drift_z, n.cosine_distance_up, n.cosine_distance_gate,
+       n.cosine_distance_down, n.is_h_neuron"""
+# The first ones have places, and an index; only for more of them are all neurons looked at.
+MOST_DRIFTED = f"""
+SELECT {_DRIFTED} FROM neuron n
+WHERE :limit <= {DRIFT_PLACES} AND n.run_id = :run AND n.drift_place < :limit
+UNION ALL
+SELECT {_DRIFTED} FROM neuron n
+WHERE :limit > {DRIFT_PLACES} AND n.run_id = :run AND n.stability_rank >= 0
+ORDER BY stability_rank, layer, neuron_index
 LIMIT :limit
-"""
+"""  # noqa: S608 - of declared names
 
 
 def _drift(tables: str, key: str = "") -> str:
@@ -130,20 +133,25 @@ WHERE run_id = :run
 ORDER BY CASE WHEN stability_rank IS NULL THEN 1 ELSE 0 END, stability_rank, layer, neuron_index
 """
 
-# From the stored counts where the bins are made of whole ranges, and otherwise counted range by range on the index over
-# ranks: no row of a table of millions leaves the database.
+# From the stored counts where the bins are made of whole ranges, and otherwise from all ranks in one pass. A cast cuts
+# or rounds, by database, and a product may miss an edge by rounding, so each place is compared with its edges.
+_AT = "CAST(n.stability_rank * :bins AS INTEGER)"
+_IS_WHOLE = f"{STORED} / :bins * :bins = {STORED}"
 RANK_BINS = f"""
-WITH RECURSIVE edge (bin) AS (SELECT 0 UNION ALL SELECT bin + 1 FROM edge WHERE bin < :bins - 1)
-SELECT e.bin, CAST(e.bin AS DOUBLE PRECISION) / :bins AS low,
-       CAST(e.bin + 1 AS DOUBLE PRECISION) / :bins AS high,
-       CASE WHEN {STORED} / :bins * :bins = {STORED} THEN
+WITH RECURSIVE edge (bin) AS (SELECT 0 UNION ALL SELECT bin + 1 FROM edge WHERE bin < :bins - 1),
+placed AS (
+    SELECT {_AT} + CASE WHEN n.stability_rank < CAST({_AT} AS DOUBLE PRECISION) / :bins THEN -1
+                        WHEN n.stability_rank < CAST({_AT} + 1 AS DOUBLE PRECISION) / :bins THEN 0 ELSE 1 END AS bin
+    FROM neuron n
+    WHERE NOT {_IS_WHOLE} AND n.run_id = :run AND n.stability_rank >= 0),
+counted AS (SELECT bin, COUNT(*) AS neurons FROM placed GROUP BY bin)
+SELECT e.bin, CAST(e.bin AS DOUBLE PRECISION) / :bins AS low, CAST(e.bin + 1 AS DOUBLE PRECISION) / :bins AS high,
+       CASE WHEN {_IS_WHOLE} THEN
            (SELECT COALESCE(SUM(s.neurons), 0) FROM rank_bin s
             WHERE s.run_id = :run AND s.bin >= e.bin * ({STORED} / :bins) AND s.bin < (e.bin + 1) * ({STORED} / :bins))
        ELSE
-           (SELECT COUNT(*) FROM neuron n
-            WHERE n.run_id = :run AND n.stability_rank >= CAST(e.bin AS DOUBLE PRECISION) / :bins
-              AND n.stability_rank < CASE WHEN e.bin = :bins - 1 THEN 2.0
-                                          ELSE CAST(e.bin + 1 AS DOUBLE PRECISION) / :bins END)
+           (SELECT COALESCE(SUM(c.neurons), 0) FROM counted c
+            WHERE c.bin = e.bin OR (c.bin = :bins AND e.bin = :bins - 1))
        END AS neurons
 FROM edge e
 ORDER BY e.bin

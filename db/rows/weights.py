@@ -10,7 +10,14 @@ from types import MappingProxyType
 import numpy as np
 from sqlalchemy import Table
 
-from provenance.analyses.results.drift import NeuronDrift, layer_drifts, layer_spreads, neuron_groups, rank_bins
+from provenance.analyses.results.drift import (
+    NeuronDrift,
+    drift_places,
+    layer_drifts,
+    layer_spreads,
+    neuron_groups,
+    rank_bins,
+)
 from provenance.analyses.results.lineage import Alignment, LineageResult, MappedNeurons
 from provenance.analyses.results.reports import ComplianceReport, WeightsReport
 from provenance.db.rows.result_rows import Rows, declared_rows
@@ -167,6 +174,7 @@ def neuron_columns(
         **{f"cosine_distance_{kind}": getattr(drift, f"delta_{kind}") for kind in ("up", "gate", "down")},
         "drift_z": drift.delta,
         **{name: getattr(drift, name) for name in names},
+        "drift_place": np.ma.masked_less(drift_places(drift.stability_rank), 0),
         "is_h_neuron": members(mapped.ids, size),
         "base_layer": counterparts // base_per_layer,
         "base_index": counterparts % base_per_layer,

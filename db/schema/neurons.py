@@ -4,10 +4,13 @@ An imported set is known from a file, not from a run. It is identified by the di
 checkpoint, so a file imported twice is one set, which any number of runs may use.
 """
 
-from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint
+from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from provenance.analyses.results.drift import DRIFT_PLACES
 from provenance.db.schema.base import BULK, NEURON_KEY, Base, said
+
+_HAS_PLACE = text("drift_place IS NOT NULL")
 
 
 class NeuronSetRow(Base):
@@ -82,7 +85,7 @@ class Neuron(Base):
 
     __tablename__ = "neuron"
     __table_args__ = (
-        Index("neuron_by_rank", "run_id", "stability_rank"),
+        Index("neuron_by_drift", "run_id", "drift_place", sqlite_where=_HAS_PLACE, postgresql_where=_HAS_PLACE),
         BULK,
     )
 
@@ -100,6 +103,9 @@ class Neuron(Base):
         "Mean of the z-scores, over all neurons, of the changes of up and down.", unit="z-score"
     )
     stability_rank: Mapped[float | None] = said("Rank by `drift_z`: 0 = changed most, 1 = changed least.", unit="share")
+    drift_place: Mapped[int | None] = said(
+        f"Place by `stability_rank` among the {DRIFT_PLACES:,} neurons that changed most, from 0; NULL for all others."
+    )
     norm_up_base: Mapped[float | None] = said("L2 norm of the base's up row.")
     norm_up_instruct: Mapped[float | None] = said("L2 norm of the instruct checkpoint's up row.")
     norm_down_base: Mapped[float | None] = said("L2 norm of the base's down column.")

@@ -28,7 +28,7 @@ def test_migrations_make_exactly_the_tables_of_the_models(store: Store) -> None:
 def test_a_difference_between_models_and_database_would_be_seen(store: Store) -> None:
     with store.transaction() as connection:
         connection.execute(text("ALTER TABLE transfer ADD COLUMN surprise INTEGER"))
-        connection.execute(text("DROP INDEX neuron_by_rank"))
+        connection.execute(text("DROP INDEX neuron_by_drift"))
         assert len(compare_metadata(MigrationContext.configure(connection), Base.metadata)) == 2
 
 

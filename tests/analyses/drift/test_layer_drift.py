@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from synthetic import drift_of
 
-from provenance.analyses.results.drift import layer_drifts, layer_spreads
+from provenance.analyses.results.drift import DRIFT_PLACES, drift_places, layer_drifts, layer_spreads
 
 LAYERS = 3
 
@@ -47,3 +47,14 @@ def test_means_are_over_the_neurons_with_a_counterpart_and_none_without_any() ->
     assert second.identical == drift.identical[4:8].sum()
     means = (last.mean_cosine_distance_down, last.mean_stability_rank)
     assert (last.compared, means) == (0, (None, None))
+
+
+def test_places_are_those_of_the_lowest_ranks_and_of_no_neuron_without_a_counterpart() -> None:
+    ranks = np.random.default_rng(2).permutation(3 * DRIFT_PLACES) / 1500  # pairs of neurons have one rank
+    ranks = np.floor(ranks * 750) / 1500
+    ranks[::3] = np.nan
+    ordered = sorted((rank, flat) for flat, rank in enumerate(ranks.tolist()) if rank == rank)  # noqa: PLR0124
+    expected = {flat: place for place, (_, flat) in enumerate(ordered[:DRIFT_PLACES])}
+    found = drift_places(ranks)
+    assert {flat: place for flat, place in enumerate(found.tolist()) if place >= 0} == expected
+    assert drift_places(np.array([0.5, np.nan, 0.0])).tolist() == [1, -1, 0]

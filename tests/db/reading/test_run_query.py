@@ -36,6 +36,7 @@ from synthetic import (
 )
 from synthetic_evidence import compliance_report_of, replicated_timeline_report_of, timeline_report_of
 
+from provenance.analyses.results.drift import DRIFT_PLACES
 from provenance.db.connection.connect import database_url, reading_engine
 from provenance.db.reading.export import as_json, as_table, encoded, fitted
 from provenance.db.reading.run_query import QUERIES, QueryResult, default_run, info, newest_run, reading, run_query
@@ -95,8 +96,8 @@ def test_no_named_query_walks_a_bulk_table_of_all_runs(finished: str) -> None:
         if "FROM probe_neuron h" in query.sql:
             searched = next(step for step in steps if step.startswith(("SEARCH n ", "SEARCH a ")))
             assert "layer=? AND neuron_index=?" in searched, (name, steps)
-        if name in ("most-drifted", "rank-bins"):
-            assert any("neuron_by_rank" in step for step in steps), (name, steps)
+        if name == "most-drifted":
+            assert any("neuron_by_drift" in step for step in steps), (name, steps)
 
 
 def test_the_newest_finished_run_is_the_default(url: str) -> None:
@@ -389,6 +390,8 @@ def test_most_drifted_and_stable_lists_are_sorted_in_the_stated_direction(url: s
         stored_run(store, report)
     drifted = run_query(url, "most-drifted", {"limit": 3}).records()
     assert [row["drift_z"] for row in drifted] == sorted(report.neuron_drift.delta, reverse=True)[:3]
+    placed, every = (run_query(url, "most-drifted", {"limit": DRIFT_PLACES + more}).rows for more in (0, 1))
+    assert placed == every, "by place, and by rank where more are wanted than have a place"
     stable = run_query(url, "stable-h-neurons").records()
     ranks = report.neuron_drift.stability_rank[report.identification.h_neurons]
     assert [row["stability_rank"] for row in stable] == sorted(ranks, reverse=True)
