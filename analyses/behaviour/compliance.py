@@ -65,7 +65,7 @@ def readings_of(
     """
     asked = _in_words_or_options(subject, asked_of(subject, benchmark, judge))
     if not asked.items:
-        return Readings(subject.stage, benchmark.name, (), tuple(alphas), {}, ids.size, {})
+        return Readings(subject.stage, benchmark.name, (), tuple(alphas), {}, {}, {})
     sets_of = {
         **sets_beside(subject, asked, ids, sets=sets, seed=seed),
         **({NEGATIVE: np.sort(negative)[None]} if negative.size else {}),
@@ -78,10 +78,11 @@ def readings_of(
     own = _Read(codes["h_neurons"][0], judged["h_neurons"][0])
     moved = {kind: _disturbances(subject, asked, members) for kind, members in sets_of.items()}
     units = tuple(item.unit for item in asked.items)
+    sizes = {kind: members.shape[1] for kind, members in sets_of.items()}
     return Readings(
-        subject.stage, benchmark.name, units, tuple(alphas), codes, ids.size, moved, judged,
+        subject.stage, benchmark.name, units, tuple(alphas), codes, sizes, moved, judged,
         _by_both(subject, asked, judge), tuple(_examples(subject, asked, sets_of["h_neurons"][0], alphas, own)),
-        tuple(_items(subject, asked, alphas, own)), {NEGATIVE: negative.size},
+        tuple(_items(subject, asked, alphas, own)),
     )  # fmt: skip
 
 

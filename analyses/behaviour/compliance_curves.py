@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float64, Int8
 from scipy.stats import page_trend_test
 
 from provenance.activations.scaling import UNCHANGED
-from provenance.analyses.behaviour.compliance_sets import ACTIVITY_MATCHED, NEGATIVE
+from provenance.analyses.behaviour.compliance_sets import ACTIVITY_MATCHED, LIKE, NEGATIVE
 from provenance.analyses.claims.verdict import claim_of, condition, enough_sets, largest_of, p_against
 from provenance.analyses.controls.control_sets import CONTROL_KINDS, permutation_p
 from provenance.analyses.results.behaviour import (
@@ -41,7 +41,6 @@ MATCHED_KINDS: tuple[ScaledKind, ...] = (*CONTROL_KINDS, ACTIVITY_MATCHED)
 SINGLE: tuple[ScaledKind, ...] = ("h_neurons", NEGATIVE)
 """Kinds of one set, with intervals by item."""
 MIN_ITEMS = 50  # units of items; the standard error of a share is then 7 points, and of a paired change less
-LIKE = 0.5  # smaller over larger disturbance; sets are like the H-Neurons if they move a model half to twice as far
 DIGITS = 9  # of shares that are compared; rounding must not decide between equal ones
 
 
@@ -58,7 +57,7 @@ class Readings:
     """Ascending."""
     by_kind: Mapping[ScaledKind, Int8[np.ndarray, "sets alphas items"]]
     """See `provenance.benchmarks.replies`; below 0 where a reply cannot be read."""
-    k: int
+    sizes: Mapping[ScaledKind, int]
     """Neurons of a set."""
     disturbances: Mapping[ScaledKind, Float64[np.ndarray, " sets"]]
     """See `compliance_sets.disturbances`."""
@@ -71,8 +70,6 @@ class Readings:
     """Replies to some items with the H-Neurons scaled."""
     items: tuple[ItemReading, ...] = ()
     """Of every item with the H-Neurons scaled by each factor."""
-    sizes: Mapping[ScaledKind, int] = field(default_factory=dict)
-    """Neurons of a set, of kinds where it is not `k`."""
 
 
 def slope_weights(alphas: Sequence[float]) -> Float64[np.ndarray, " alphas"]:
@@ -158,7 +155,7 @@ def slopes_of(readings: Readings, *, seed: int) -> tuple[ComplianceSlope, ...]:
         alone = kind in SINGLE
         found.append(
             ComplianceSlope(
-                readings.stage, readings.benchmark, kind, readings.sizes.get(kind, readings.k), len(readings.units),
+                readings.stage, readings.benchmark, kind, readings.sizes[kind], len(readings.units),
                 estimate_of(weights @ slopes[0], units) if alone else over_sets(sets),
                 # a set that breaks the model yields to nothing, and could have yielded as much more as it fails
                 None if alone else permutation_p(sets + np.abs(failed[kind]), own),

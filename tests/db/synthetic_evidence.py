@@ -254,7 +254,7 @@ def patching_of(k: int) -> tuple[PatchEffect, ...]:
             replies["random"].log_odds[0] = MISSING
         patched = Patched(
             stage, "premises", tuple(f"q{n}" for n in range(12)), _replies(plain[None]), _replies(plain[None] + 1),  # type: ignore[arg-type]
-            replies, k, {kind: np.full(count, 0.125) for kind, count in sets.items()},  # type: ignore[arg-type, misc]
+            replies, dict.fromkeys(sets, k), {kind: np.full(count, 0.125) for kind, count in sets.items()},  # type: ignore[arg-type, misc]
         )  # fmt: skip
         found += patch_effects(patched, seed=0)
     return tuple(found)
@@ -390,7 +390,9 @@ def compliance_of(
         tilts = np.linspace(-0.1, 0.1 * place / 3, sets)
         found[kind] = np.stack([read(tilt * abs(slope)) for tilt in tilts])  # type: ignore[index]  # a kind by its name
     moved = {kind: np.full(len(rows), 0.25) for kind, rows in found.items()}
-    readings = Readings(stage, benchmark, tuple(f"q{n}" for n in range(items)), alphas, found, 2, moved)
+    readings = Readings(
+        stage, benchmark, tuple(f"q{n}" for n in range(items)), alphas, found, dict.fromkeys(found, 2), moved
+    )
     arms, slopes = arms_of(readings, seed=0), slopes_of(readings, seed=0)
     return Compliance(arms, slopes, compliance_claims({benchmark: slopes}, arms, stage))
 
@@ -413,7 +415,9 @@ def compliance_report_of(layers: int = 4, per_layer: int = 16) -> ComplianceRepo
     kinds: tuple[ScaledKind, ...] = ("h_neurons", "random", "layer_matched", "activity_matched")
     read = {kind: rows[:1] if kind == "h_neurons" else rows for kind, rows in zip(kinds, drawn, strict=True)}
     moved = {kind: np.full(len(rows), 0.25) for kind, rows in read.items()}
-    readings = Readings("instruct", "premises", tuple(f"q{n}" for n in range(12)), (0.0, 1.0, 3.0), read, 2, moved)
+    readings = Readings(
+        "instruct", "premises", tuple(f"q{n}" for n in range(12)), (0.0, 1.0, 3.0), read, dict.fromkeys(read, 2), moved
+    )
     arms, slopes = arms_of(readings, seed=0), slopes_of(readings, seed=0)
     claims = compliance_claims({"premises": slopes}, arms, "instruct")
     return ComplianceReport(

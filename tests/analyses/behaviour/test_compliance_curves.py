@@ -31,7 +31,7 @@ def readings(
     read: dict[ScaledKind, np.ndarray] = {"h_neurons": own[None]} | {kind: np.stack([control] * sets) for kind in KINDS}
     moved = {kind: np.full(len(read[kind]), far) for kind, far in zip(read, disturbances, strict=True)}
     units = tuple(str(number) for number in range(own.shape[1]))
-    return Readings("base", "b", units, ALPHAS, read, 3, moved)
+    return Readings("base", "b", units, ALPHAS, read, dict.fromkeys(read, 3), moved)
 
 
 def claim_of(found: Readings) -> Claim:
@@ -96,7 +96,16 @@ def test_one_loud_set_of_twenty_does_not_make_a_kind_alike() -> None:
 def test_replies_that_never_change_have_a_slope_of_zero_and_no_rounding_above_it() -> None:
     read: dict[ScaledKind, np.ndarray] = {"h_neurons": arm((1.0, 1.0, 1.0))[None]}
     [slope] = slopes_of(
-        Readings("base", "b", tuple(map(str, range(100))), (0.0, 1.0, 3.0), read, 3, {"h_neurons": np.zeros(1)}), seed=0
+        Readings(
+            "base",
+            "b",
+            tuple(map(str, range(100))),
+            (0.0, 1.0, 3.0),
+            read,
+            dict.fromkeys(read, 3),
+            {"h_neurons": np.zeros(1)},
+        ),
+        seed=0,
     )
     assert (slope.slope.estimate, slope.slope.low, slope.slope.high) == (0.0, 0.0, 0.0)
 
@@ -157,7 +166,7 @@ def test_items_that_ask_the_same_are_drawn_together() -> None:
     moved: dict[ScaledKind, np.ndarray] = {"h_neurons": np.zeros(1)}
 
     def interval(units: tuple[str, ...]) -> tuple[float, float]:
-        [slope] = slopes_of(Readings("base", "b", units, (0.0, 1.0), read, 3, moved), seed=0)
+        [slope] = slopes_of(Readings("base", "b", units, (0.0, 1.0), read, dict.fromkeys(read, 3), moved), seed=0)
         return slope.slope.low, slope.slope.high
 
     low, high = interval(tuple(str(number) for number in range(100)))
