@@ -28,6 +28,8 @@ from provenance.errors import NonFiniteError
 from provenance.models.devices import in_halves
 from provenance.models.loading import Lexicon, LoadedModel
 
+SAMPLED_BYTES = 1 << 31  # of keys, values and scores of the samples that are drawn together
+SCORE_BYTES = 12  # of a word: its score in the model's dtype and in float32, and divided by the temperature
 FIRST_TOKENS = 4  # finished rows leave the batch after 4, 12, 28, ... tokens
 NOISE = "gumbel splitmix64"
 """Names the noise in the identity of kept responses."""
@@ -294,11 +296,24 @@ class PromptBatch:
             NonFiniteError: See `NucleusSampler`.
         """
         wanted = [(row, noise_key(seed, self._prompts[row], sample)) for row in rows for sample in samples]
-        size = len(self._ids)  # never more rows at a time than there are prompts
+        size = self._rows_at_once()
         drawn: list[list[int]] = []
         for start in range(0, len(wanted), size):
             drawn += in_halves(self._generate, wanted[start : start + size])
         return [drawn[i * len(samples) : (i + 1) * len(samples)] for i in range(len(rows))]
+
+    def _rows_at_once(self) -> int:
+        """Samples that are drawn together: as many as `SAMPLED_BYTES` hold, and no fewer than there are prompts.
+
+        A product with many rows takes less time for each. That this depends on sizes alone, and not on the memory that
+        is left, keeps rounding the same whenever the same is asked.
+        """
+        layers = () if self._cache is None else self._cache.layers
+        states = (part for layer in layers for part in (layer.keys, layer.values) if part is not None)
+        prompts, tokens = self._ids.shape
+        kept = sum(part.nbytes for part in states) / prompts / max(tokens - 1, 1)
+        row = kept * (tokens + self._decoding.max_new_tokens) + SCORE_BYTES * self._loaded.lexicon.words
+        return max(prompts, int(SAMPLED_BYTES / row))
 
     def _generate(self, wanted: Sequence[tuple[int, int]]) -> list[list[int]]:
         """Responses by place of the prompt in the batch and key of the noise."""

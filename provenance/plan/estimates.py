@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from provenance.activations.batches import MOST_BYTES, MOST_TOKENS
 from provenance.activations.neuron_rows import IN_MEMORY_BYTES
 from provenance.activations.reading import LOGITS_AT_ONCE
+from provenance.answers.sampling import SAMPLED_BYTES
 from provenance.cells import so_many
 from provenance.defaults import BATCH_SIZE, CORRELATION_RESPONSES
 from provenance.plan.machine import Machine
@@ -29,6 +30,7 @@ runs on the processor: start, digests of local weights, searches, draws, regress
 PASSES = 4  # time of drift and of lineage in passes over the same bytes that only sum them
 STREAM_BYTES = 1 << 28  # blocks under way of both sides
 SUMS_PER_NEURON = 8  # float64 numbers that drift keeps per neuron and projection
+SAMPLES_IN_A_ROUND = 6  # of ten, after rounds of one and of three
 READINGS = 3  # of `compare --weights-only`: lineage, drift, and a mapping where neurons moved
 NETWORK_BYTES_PER_S = 20e6  # a household's connection, for lack of anything to measure
 
@@ -189,12 +191,14 @@ def model_bytes(size: Size, item_bytes: int) -> int:
     """Bytes of one model and of what it holds beside its weights: more of a batch that it reads or that it answers.
 
     Reading holds z of one layer twice, the captured rows of the batch until they are written, and logits; answering
-    holds keys and values, here those of as many heads as the hidden size has room for.
+    holds keys and values, here those of as many heads as the hidden size has room for: of the prompts, and of as many
+    samples of a round.
     """
     z = 2 * MOST_TOKENS * (size.neurons // size.layers) * item_bytes
     rows = min(MOST_BYTES, MOST_TOKENS // TOKENS * (2 * size.neurons + size.layers * size.width) * 4)
-    cached = 2 * BATCH_SIZE * TOKENS * size.layers * size.width * item_bytes
-    return size.parameters * item_bytes + max(z + rows + 4 * LOGITS_AT_ONCE, cached)
+    cached = BATCH_SIZE * TOKENS * size.layers * size.width * item_bytes
+    sampled = max(cached, min(SAMPLED_BYTES, SAMPLES_IN_A_ROUND * cached))
+    return size.parameters * item_bytes + max(z + rows + 4 * LOGITS_AT_ONCE, cached + sampled)
 
 
 def scratch_bytes(size: Size, item_bytes: int) -> int:

@@ -8,6 +8,7 @@ import torch
 from scipy.stats import chisquare, gumbel_r, kstest
 from transformers import GenerationConfig, TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
+from provenance.answers import sampling
 from provenance.answers.prompts import PromptFormat
 from provenance.answers.sampling import Decoding, NucleusSampler, PromptBatch, gumbel_noise, noise_key
 from provenance.errors import NonFiniteError
@@ -170,3 +171,25 @@ def test_noise_keys_depend_on_seed_prompt_and_sample_and_use_all_bits() -> None:
     assert noise_key(0, (1, 12), 2) == noise_key(0, (1, 12), 2) != noise_key(0, (11, 2), 2)
     ones = np.unpackbits(np.array(keys).view(np.uint8).reshape(-1, 8), axis=1).mean(axis=0)
     assert ((ones > 0.45) & (ones < 0.55)).all()
+
+
+def test_samples_are_drawn_together_up_to_the_memory_for_them(
+    loaded_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many are drawn at once, they are the same; without any memory for them, as many as there are prompts."""
+    prompts = [FORMAT.render(loaded_llama.tokenizer, question) for question in QUESTIONS]
+    drawn, rows = {}, {}
+    for memory in (0, 1 << 17, 1 << 31):
+        monkeypatch.setattr(sampling, "SAMPLED_BYTES", memory)
+        together: list[int] = []
+        asked = PromptBatch(
+            loaded_llama,
+            prompts,
+            Decoding(max_new_tokens=9),
+            loaded_llama.stop_ids,
+            watch=lambda at, to=together: to.append(len(at)),
+        )
+        drawn[memory] = asked.draw(range(3), range(20), seed=0)
+        rows[memory] = max(together)
+    assert drawn[0] == drawn[1 << 17] == drawn[1 << 31]
+    assert 3 == rows[0] < rows[1 << 17] < rows[1 << 31] == 60
