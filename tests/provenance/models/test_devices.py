@@ -15,6 +15,7 @@ REFUSED = (
     "CUDA error: out of memory",
     "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
     "MPS backend out of memory (MPS allocated: 9 GB)",
+    "unable to mmap 619167800 bytes from file <model.safetensors>: Cannot allocate memory (12)",
 )
 
 
