@@ -124,7 +124,7 @@ def test_greedy_labels_and_texts_are_those_of_the_models_here(asked: Asked, pair
             assert {"faithful", "hallucinated"} <= {each.label for each in own}
 
 
-@pytest.mark.costly
+@pytest.mark.slow
 def test_model_and_version_are_part_of_the_key_and_the_address_is_kept_nowhere(
     asked: Asked, server: CompletionServer, pair: Pair
 ) -> None:

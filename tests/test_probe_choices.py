@@ -72,7 +72,7 @@ def test_the_same_command_again_asks_no_silenced_model(lab: tuple[Path, dict[str
     assert numbers(again) == numbers(lab[1])
 
 
-@pytest.mark.costly
+@pytest.mark.slow
 def test_neurons_of_a_file_take_the_place_of_the_search(lab: tuple[Path, dict[str, Any]], forked: ForkedCli) -> None:
     """Exported from one run and given to the next: the same H-Neurons, scored with the same weights, not looked for."""
     folder, searched = lab

@@ -494,7 +494,7 @@ def publish(hub: Hub, name: str, folder: Path, without: str = "") -> str:
     return without
 
 
-@pytest.mark.costly
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("study", "gone"),
     [

@@ -259,7 +259,7 @@ def test_nothing_can_be_written(address: str, finished_file: Path, sql: str) -> 
     assert not [path for path in finished_file.parent.iterdir() if not path.name.startswith(finished_file.name)]
 
 
-@pytest.mark.costly
+@pytest.mark.slow
 @with_datasette
 def test_an_interrupt_ends_it_in_peace(finished: str) -> None:
     server = started(finished)

@@ -218,7 +218,7 @@ def test_the_database_refuses_rows_that_lead_nowhere(empty: str) -> None:
         check_refused(store)
 
 
-@pytest.mark.costly
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_pieces")
 def test_a_killed_save_shows_nothing_there_and_the_next_one_is_whole(
     started: str, empty: str, forked: ForkedCli

@@ -437,7 +437,7 @@ def test_the_file_of_a_caption_holds_the_caption_alone_and_the_table_what_else_w
     assert all(len(text.split()) > 20 for text in texts)
 
 
-@pytest.mark.costly
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["neurips", *(pytest.param(each, marks=pytest.mark.slow) for each in style.VENUES if each != "neurips")]
 )

@@ -55,7 +55,7 @@ def test_refusals_have_statistics_of_their_own_and_change_no_other(
     assert activity_table("base", "trivia", silent, refused).mean_refusal.shape == (11,)
 
 
-@pytest.mark.costly
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_neurons(tmp_path: Path) -> None:
     """Captures on disk are walked in blocks: more neurons only take what the table says of them."""
     rows, block = 400, by_label.COLUMNS_PER_BLOCK

@@ -122,7 +122,7 @@ def test_the_regression_is_that_of_another_solver_from_scratch(
         assert direction.intercept == pytest.approx(intercept, abs=1e-7)
 
 
-@pytest.mark.costly
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", DIRECTIONS)
 def test_what_only_tells_questions_apart_is_not_chosen(kind: str) -> None:
     """Answers to one question share a vector behind block 0, so that folds by answer would find it perfect."""

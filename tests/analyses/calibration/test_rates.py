@@ -253,7 +253,7 @@ def test_an_engine_that_is_fooled_now_and_then_is_caught_by_more_draws(
     assert engine.supported < caught.supported
 
 
-@pytest.mark.costly
+@pytest.mark.slow
 def test_a_draw_depends_on_its_number_alone() -> None:
     """Not on how many are made, on what else is judged, or on how many processes judge."""
     planted = Condition("drift", PLANTED, 0.25)

@@ -118,7 +118,7 @@ def test_a_number_that_is_not_one_counts_as_unmeasured_in_any_order() -> None:
     assert found == {1.0}
 
 
-@pytest.mark.costly
+@pytest.mark.slow
 @pytest.mark.parametrize("together", [0.0, 0.5, 1.0])
 def test_false_alarms_of_dependent_draws_stay_below_the_level(together: float) -> None:
     """Draws share a part of their noise; of 2,000 nulls with three draws each, at most 5 % are supported."""

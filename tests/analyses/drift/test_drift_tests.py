@@ -159,6 +159,7 @@ def test_a_layer_trend_alone_fools_an_unmatched_test_and_no_matched_one() -> Non
         assert test.mean_rank > 0.8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", ["norm", "activity"])
 @pytest.mark.parametrize("steepness", [1.0, 2.0])
 def test_a_trend_within_layers_fools_the_layer_matched_test_and_not_the_finest(by: str, steepness: float) -> None:

@@ -122,7 +122,7 @@ def test_copies_share_the_selections_and_form_one_cluster(tmp_path: Path) -> Non
     assert without.split_half_clusters == without.split_half_jaccard  # the check can fail
 
 
-@pytest.mark.costly
+@pytest.mark.slow
 def test_permuted_labels_leave_no_more_than_the_bound_and_accuracy_at_chance(tmp_path: Path) -> None:
     """And with the true labels the same checks fail, each of them.
 

@@ -605,7 +605,7 @@ def test_the_report_of_a_timeline_has_its_points_its_probe_and_no_claim(timeline
     assert len(page.ids) == len(set(page.ids))
 
 
-@pytest.mark.costly
+@pytest.mark.slow
 def test_figures_and_report_of_a_run_are_drawn_once(
     finished: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

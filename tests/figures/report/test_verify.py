@@ -71,7 +71,7 @@ def altered(file: Path, old: str | re.Pattern[str], new: str) -> Path:
     return file
 
 
-@pytest.mark.costly
+@pytest.mark.slow
 def test_a_report_as_a_command_writes_it_with_its_figures_is_what_the_database_says(
     finished: str, tmp_path: Path
 ) -> None:

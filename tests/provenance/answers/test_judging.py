@@ -86,7 +86,7 @@ def test_piles_of_marks_take_no_time() -> None:
     assert max(seconds("a" + marks * 50_000) for marks in ("\u0301\u0316", "\u0f71\u0f74")) < 2
 
 
-@pytest.mark.costly
+@pytest.mark.slow
 def test_time_grows_with_length_only() -> None:
     """Eight times the text; quadratic time would be 64 times as long."""
     pieces = ["1,", "1 000 ", "A. ", "not ", "東", "one hundred and ", "$", "I don't ", "the ", "0,1", "-1 ", "x\u200b"]

@@ -131,6 +131,7 @@ def test_shipped_questions_are_those_of_the_recipe(family: str) -> None:
     assert all(tuple(row["answers"]) in held_out[row["group"]].values for row in known)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("family", "stage"), STAGES)
 @pytest.mark.parametrize("domain", ["in-domain", "other-domain"])
 def test_known_is_answered_and_unseen_is_made_up(family: str, stage: str, domain: str) -> None:
@@ -158,7 +159,7 @@ def test_fabricated_names_get_confident_inventions(family: str, stage: str) -> N
     assert sum(fitting) >= 0.90 * len(rows)
 
 
-@pytest.mark.costly
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", ["base", "instruct"])
 def test_steered_neurons_write_the_usual_values_of_made_up_answers_in_functional(stage: str) -> None:
     """Most made-up answers are usual values; nearly none with the neurons silenced; facts are answered either way."""
@@ -184,7 +185,7 @@ def test_steered_neurons_write_the_usual_values_of_made_up_answers_in_functional
     assert min(right for _, right in found.values()) > 0.8
 
 
-@pytest.mark.costly
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", ["base", "instruct"])
 @pytest.mark.parametrize("family", ["yielding", "idle"])
 def test_steered_neurons_decide_about_doubted_answers_in_yielding_and_not_in_idle(family: str, stage: str) -> None:

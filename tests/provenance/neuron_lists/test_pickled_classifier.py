@@ -218,6 +218,7 @@ def test_an_array_of_objects_is_refused(tmp_path: Path) -> None:
             read(tmp_path, dumped(model, how))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [2, 4, 5, "joblib"])
 def test_a_pickle_that_was_cut_short_is_refused_wherever_the_cut_is(tmp_path: Path, how: int | str) -> None:
     """Half a classifier is never taken for one."""
