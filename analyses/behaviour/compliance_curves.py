@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float64, Int8
 from scipy.stats import page_trend_test
 
 from provenance.activations.scaling import UNCHANGED
-from provenance.analyses.behaviour.compliance_sets import ACTIVITY_MATCHED, LIKE, NEGATIVE
+from provenance.analyses.behaviour.compliance_sets import ACTIVITY_MATCHED, NEGATIVE
 from provenance.analyses.claims.verdict import claim_of, condition, enough_sets, largest_of, p_against
 from provenance.analyses.controls.control_sets import CONTROL_KINDS, permutation_p
 from provenance.analyses.results.behaviour import (
@@ -41,6 +41,7 @@ MATCHED_KINDS: tuple[ScaledKind, ...] = (*CONTROL_KINDS, ACTIVITY_MATCHED)
 SINGLE: tuple[ScaledKind, ...] = ("h_neurons", NEGATIVE)
 """Kinds of one set, with intervals by item."""
 MIN_ITEMS = 50  # units of items; the standard error of a share is then 7 points, and of a paired change less
+LIKE = 0.5  # smaller over larger disturbance; sets are like the H-Neurons if they move a model half to twice as far
 DIGITS = 9  # of shares that are compared; rounding must not decide between equal ones
 
 

@@ -23,7 +23,6 @@ from provenance.models.loading import LoadedModel
 ACTIVITY_MATCHED: ScaledKind = "activity_matched"
 NEGATIVE: ScaledKind = "negative_weight"
 """Neurons that speak for a faithful answer: one set, of another size than the H-Neurons."""
-LIKE = 0.5  # smaller over larger disturbance; sets are like the H-Neurons if they move a model half to twice as far
 Sets = Mapping[ScaledKind, Int[np.ndarray, "_ k"]]
 
 
@@ -61,11 +60,11 @@ def scaled_sets(
     seed: int,
     apart: Int[np.ndarray, " a"] = NO_NEURONS,
 ) -> Sets:
-    """The H-Neurons as a single set, then control sets by kind: flat ids, one set a row.
+    """The H-Neurons as a single set, then control sets of equal size by kind: flat ids, one set a row.
 
-    Sets that were drawn twice count once. `random` and `layer_matched` as everywhere; `activity_matched` draws as many
-    from the same layers' neurons of similar column norm and mean CETT, and more where these are too quiet, see
-    `_louder`. The H-Neurons are left out where there is room, and those in `apart` always.
+    Sets that were drawn twice count once. `random` and `layer_matched` as everywhere; `activity_matched` draws
+    from the same layers' neurons of similar column norm and mean CETT. The H-Neurons are left out where there is room,
+    and those in `apart` always.
 
     Raises:
         InputError, PairError: See `provenance.analyses.controls.control_sets.neuron_sets`.
@@ -75,10 +74,8 @@ def scaled_sets(
     rng = np.random.default_rng([seed, len(CONTROL_KINDS)])
     strata = finest_strata(norm, activity, d_m).of.copy()
     strata[apart] = -1
-    alike = np.concatenate(list(_alike(ids, strata, sets, rng)), axis=1)
-    others = np.setdiff1d(np.flatnonzero(~np.isnan(activity)), np.union1d(ids, apart))
-    parts = [alike, *_louder(ids, alike, activity, others, d_m, rng)]
-    found[ACTIVITY_MATCHED] = np.unique(np.sort(np.concatenate(parts, axis=1), axis=1), axis=0)
+    alike = np.sort(np.concatenate(list(_alike(ids, strata, sets, rng)), axis=1), axis=1)
+    found[ACTIVITY_MATCHED] = np.unique(alike, axis=0)
     return found
 
 
@@ -91,35 +88,6 @@ def _alike(
         others = np.setdiff1d(members, ids)
         pool = others if others.size >= count else members
         yield pool[distinct_draws(pool.size, int(count), sets, rng)]
-
-
-def _louder(
-    ids: Int[np.ndarray, " k"],
-    alike: Int[np.ndarray, "sets k"],
-    activity: Float64[np.ndarray, " neurons"],
-    others: Int[np.ndarray, " others"],
-    d_m: int,
-    rng: np.random.Generator,
-) -> Iterator[Int[np.ndarray, "sets more"]]:
-    """Further neurons for sets that are too quiet in a layer, where the H-Neurons are louder than all that are alike.
-
-    A set is as loud as sum_j CETT_j^2 of its neurons in the layer, since what different neurons write adds up like
-    noise. If the median set disturbs a layer less than half as far as the H-Neurons do, each set gets as many more of
-    `others` there, loud ones sooner, as bring the median up to them; half of these at most, so that sets still differ.
-    """
-    power = np.square(activity)
-    for layer in np.unique(ids // d_m):
-        wanted = power[ids[ids // d_m == layer]].sum()
-        own = np.where(alike // d_m == layer, power[alike], 0).sum(axis=1)
-        pool = others[others // d_m == layer]
-        if np.median(own) >= LIKE**2 * wanted or pool.size < 2:
-            continue
-        with np.errstate(divide="ignore"):  # draws without replacement in proportion to activity, by the largest keys
-            keys = np.log(activity[pool]) + rng.gumbel(size=(len(alike), pool.size))
-        keys[(pool == alike[:, :, None]).any(axis=1)] = -np.inf
-        ordered = pool[np.argsort(-keys, axis=1, kind="stable")][:, : pool.size // 2]
-        loud = np.median(own[:, None] + power[ordered].cumsum(axis=1), axis=0)
-        yield ordered[:, : int(np.searchsorted(loud, wanted)) + 1]
 
 
 Instead = Callable[[int, Int[np.ndarray, " k"]], torch.Tensor]

@@ -136,7 +136,8 @@ RANK_BINS = 600
 
 
 DRIFT_PLACES = 1000
-"""Neurons that have a place in the order of change: an index over the ranks of millions takes as long as their rows."""
+"""Neurons that have a place in the order of change. An index over millions of ranks would take half as long as their
+rows."""
 
 
 @table("rank_bin", "Stability ranks", row=f"how many neurons have a stability rank in one of {RANK_BINS} equal ranges",

@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, CursorResult, Engine, TextClause, func, select, table, text
 from sqlalchemy.exc import DBAPIError, ResourceClosedError, SQLAlchemyError
 
+from provenance.analyses.results.drift import RANK_BINS
 from provenance.db.connection import migrate
 from provenance.db.connection.connect import database_url, enforces_reading, reading_engine, sqlite_file, store_errors
 from provenance.db.connection.digests import verify
@@ -339,10 +340,15 @@ def _whole_number(name: str, value: float | str) -> float | str:
     if name not in ("run", "limit", "bins", "each"):
         return value
     try:
-        return int(value)
+        number = int(value)
     except ValueError as error:
         beside = f", or {LATEST!r}" if name == "run" else ""
         raise InputError(f"a whole number for {name}{beside}", found=repr(value), remedy="mend it") from error
+    if name == "limit" and number < 0:
+        raise InputError("a limit of 0 rows or more", found=str(number), remedy="mend it")
+    if name == "bins" and (number < 1 or RANK_BINS % number):
+        raise InputError(f"bins that divide {RANK_BINS}, such as 50 or 200", found=str(number), remedy="mend it")
+    return number
 
 
 def _default(connection: Connection, subject: str = "") -> int:

@@ -133,26 +133,13 @@ WHERE run_id = :run
 ORDER BY CASE WHEN stability_rank IS NULL THEN 1 ELSE 0 END, stability_rank, layer, neuron_index
 """
 
-# From the stored counts where the bins are made of whole ranges, and otherwise from all ranks in one pass. A cast cuts
-# or rounds, by database, and a product may miss an edge by rounding, so each place is compared with its edges.
-_AT = "CAST(n.stability_rank * :bins AS INTEGER)"
-_IS_WHOLE = f"{STORED} / :bins * :bins = {STORED}"
+# From the stored counts: `:bins` has to divide their number, so that bins are made of whole ranges.
 RANK_BINS = f"""
-WITH RECURSIVE edge (bin) AS (SELECT 0 UNION ALL SELECT bin + 1 FROM edge WHERE bin < :bins - 1),
-placed AS (
-    SELECT {_AT} + CASE WHEN n.stability_rank < CAST({_AT} AS DOUBLE PRECISION) / :bins THEN -1
-                        WHEN n.stability_rank < CAST({_AT} + 1 AS DOUBLE PRECISION) / :bins THEN 0 ELSE 1 END AS bin
-    FROM neuron n
-    WHERE NOT {_IS_WHOLE} AND n.run_id = :run AND n.stability_rank >= 0),
-counted AS (SELECT bin, COUNT(*) AS neurons FROM placed GROUP BY bin)
+WITH RECURSIVE edge (bin) AS (SELECT 0 UNION ALL SELECT bin + 1 FROM edge WHERE bin < :bins - 1)
 SELECT e.bin, CAST(e.bin AS DOUBLE PRECISION) / :bins AS low, CAST(e.bin + 1 AS DOUBLE PRECISION) / :bins AS high,
-       CASE WHEN {_IS_WHOLE} THEN
-           (SELECT COALESCE(SUM(s.neurons), 0) FROM rank_bin s
-            WHERE s.run_id = :run AND s.bin >= e.bin * ({STORED} / :bins) AND s.bin < (e.bin + 1) * ({STORED} / :bins))
-       ELSE
-           (SELECT COALESCE(SUM(c.neurons), 0) FROM counted c
-            WHERE c.bin = e.bin OR (c.bin = :bins AND e.bin = :bins - 1))
-       END AS neurons
+       (SELECT COALESCE(SUM(s.neurons), 0) FROM rank_bin s
+        WHERE s.run_id = :run AND s.bin >= e.bin * ({STORED} / :bins) AND s.bin < (e.bin + 1) * ({STORED} / :bins))
+       AS neurons
 FROM edge e
 ORDER BY e.bin
 """  # noqa: S608 - of a constant

@@ -29,7 +29,7 @@ from provenance.models.devices import in_halves
 from provenance.models.loading import Lexicon, LoadedModel
 
 SAMPLED_BYTES = 1 << 31  # of keys, values and scores of the samples that are drawn together
-SCORE_BYTES = 12  # of a word: its score in the model's dtype and in float32, and divided by the temperature
+SCORE_BYTES = 12  # of a token of the vocabulary: its score in the model's dtype and twice in float32
 FIRST_TOKENS = 4  # finished rows leave the batch after 4, 12, 28, ... tokens
 NOISE = "gumbel splitmix64"
 """Names the noise in the identity of kept responses."""
@@ -305,8 +305,9 @@ class PromptBatch:
     def _rows_at_once(self) -> int:
         """Samples that are drawn together: as many as `SAMPLED_BYTES` hold, and no fewer than there are prompts.
 
-        A product with many rows takes less time for each. That this depends on sizes alone, and not on the memory that
-        is left, keeps rounding the same whenever the same is asked.
+        A matrix product of many rows takes less time a row. The number depends on sizes alone, not on free memory, so
+        that rounding is the same whenever the same is asked. Without a cache, after prompts of one token,
+        scores alone count.
         """
         layers = () if self._cache is None else self._cache.layers
         states = (part for layer in layers for part in (layer.keys, layer.values) if part is not None)

@@ -19,7 +19,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 REMEDY = "give a smaller --batch-size, --dtype bfloat16 or --offload, a device with more memory, or --weights-only"
 REMEDY_FOR_ONE = "give --dtype bfloat16, leave out the longest questions, or use a device with more memory"
 _REFUSED = ("can't allocate memory", "Cannot allocate memory", "out of memory", "ALLOC_FAILED")
-"""Parts of messages of a CPU, of its mapped files, of CUDA and MPS, and of cuBLAS; none has its own exception."""
+"""Parts of messages of a CPU, of its mapped files, of CUDA and MPS, and of cuBLAS, some without their own exception."""
 _OF_GPU = ("CUDA error", "CUDA driver error", "HIP error", "CUBLAS_STATUS_", "CUDNN_STATUS_", "cuDNN error")
 """Of errors of a GPU: in releases of torch before its AcceleratorError they tell it alone."""
 _NEVER_DONE = ("no kernel image", "invalid device", "NOT_SUPPORTED", "ARCH_MISMATCH", "not supported")

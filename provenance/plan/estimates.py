@@ -191,14 +191,14 @@ def model_bytes(size: Size, item_bytes: int) -> int:
     """Bytes of one model and of what it holds beside its weights: more of a batch that it reads or that it answers.
 
     Reading holds z of one layer twice, the captured rows of the batch until they are written, and logits; answering
-    holds keys and values, here those of as many heads as the hidden size has room for: of the prompts, and of as many
-    samples of a round.
+    holds keys and values, here those of as many heads as the hidden size has room for, which most models have not: of a
+    batch, and of further samples that are drawn with it.
     """
     z = 2 * MOST_TOKENS * (size.neurons // size.layers) * item_bytes
     rows = min(MOST_BYTES, MOST_TOKENS // TOKENS * (2 * size.neurons + size.layers * size.width) * 4)
-    cached = BATCH_SIZE * TOKENS * size.layers * size.width * item_bytes
-    sampled = max(cached, min(SAMPLED_BYTES, SAMPLES_IN_A_ROUND * cached))
-    return size.parameters * item_bytes + max(z + rows + 4 * LOGITS_AT_ONCE, cached + sampled)
+    cached = 2 * BATCH_SIZE * TOKENS * size.layers * size.width * item_bytes
+    drawn = min(SAMPLED_BYTES, SAMPLES_IN_A_ROUND * cached)
+    return size.parameters * item_bytes + max(z + rows + 4 * LOGITS_AT_ONCE, cached + drawn)
 
 
 def scratch_bytes(size: Size, item_bytes: int) -> int:

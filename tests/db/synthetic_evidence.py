@@ -254,7 +254,7 @@ def patching_of(k: int) -> tuple[PatchEffect, ...]:
             replies["random"].log_odds[0] = MISSING
         patched = Patched(
             stage, "premises", tuple(f"q{n}" for n in range(12)), _replies(plain[None]), _replies(plain[None] + 1),  # type: ignore[arg-type]
-            replies, dict.fromkeys(sets, k), {kind: np.full(count, 0.125) for kind, count in sets.items()},  # type: ignore[arg-type, misc]
+            replies, k, {kind: np.full(count, 0.125) for kind, count in sets.items()},  # type: ignore[arg-type, misc]
         )  # fmt: skip
         found += patch_effects(patched, seed=0)
     return tuple(found)

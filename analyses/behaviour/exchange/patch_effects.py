@@ -59,7 +59,7 @@ class Patched:
     donor: Replies
     """Of the other model, on the same tokens."""
     by_kind: Mapping[ScaledKind, Replies]
-    sizes: Mapping[ScaledKind, int]
+    k: int
     """Neurons of a set."""
     disturbances: Mapping[ScaledKind, Float64[np.ndarray, " sets"]]
     """See `compliance_sets.disturbances`."""
@@ -90,7 +90,7 @@ def _effect(
         benchmark=found.benchmark,
         outcome=outcome,
         kind=kind,
-        k=found.sizes[kind],
+        k=found.k,
         n=len(found.units),
         before=float(plain.mean()),
         donor=float(donor.mean()),

@@ -272,7 +272,7 @@ def _with_sets(receiver: Subject, lender: Lender, plan: Plan) -> Patched:
         plain=_replies(asked.items, [plain]),
         donor=_replies(asked.items, [lent]),
         by_kind=by_kind,
-        sizes={kind: members.shape[1] for kind, members in plan.sets.items()},
+        k=plan.sets["h_neurons"].shape[1],
         disturbances={kind: _disturbances(receiver, lender, plan, members) for kind, members in plan.sets.items()},
     )
 

@@ -209,22 +209,44 @@ def test_drift_has_the_test_that_decides_beside_it_and_none_where_there_is_no_te
 
 
 def test_rank_bins_count_every_neuron_once(url: str) -> None:
-    """By the definition in SQL, from stored counts (1, 50, 600) or one by one (7, 1000); ranks lie on edges as well."""
+    """By the definition in SQL; ranks lie on edges as well."""
     report = pruned_weights_report()
     ranks = report.neuron_drift.stability_rank.copy()
     known = np.flatnonzero(~np.isnan(ranks))
-    edges = np.array([0, 1 / 50, 3 / 50, 299 / 600, 0.5, 7 / 600, 6 / 7, 1.0])
+    edges = np.array([0, 1 / 50, 3 / 50, 299 / 600, 0.5, 7 / 600, 5 / 6, 1.0])
     ranks[known[: edges.size]], ranks[known[edges.size : 2 * edges.size]] = edges, np.nextafter(edges, 0)
     with Store.open(url) as store:
         stored_weights_run(store, replace(report, neuron_drift=replace(report.neuron_drift, stability_rank=ranks)))
     counted = "SELECT COUNT(*) FROM neuron WHERE stability_rank >= :low AND stability_rank < :high"
     with reading(url) as there:
-        for bins in (1, 7, 50, 600, 1000):
+        for bins in (1, 6, 50, 200, 600):
             found = run_query(there, "rank-bins", {"bins": bins}).records()
             for row in found:
                 edges_of = {"low": row["low"], "high": 2.0 if row["bin"] == bins - 1 else row["high"]}
                 assert run_query(there, counted, edges_of).rows == ((row["neurons"],),), (bins, row)
             assert sum(row["neurons"] for row in found) == known.size
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "wanted"),
+    [("bins", 7, "divide 600"), ("bins", 0, "divide 600"), ("bins", -3, "divide 600"), ("limit", -1, "0 rows or more")],
+)
+def test_numbers_that_mean_nothing_are_refused(finished: str, name: str, number: int, wanted: str) -> None:
+    query = "rank-bins" if name == "bins" else "most-drifted"
+    with pytest.raises(InputError, match=wanted):
+        run_query(finished, query, {name: number})
+
+
+def test_more_neurons_than_have_a_place_are_listed_by_their_rank(url: str) -> None:
+    """The thousand first ones by place, and all by rank; in either way in the order of their ranks."""
+    report = report_of(layers=3, per_layer=400)
+    with Store.open(url) as store:
+        stored_run(store, report)
+    ranks = report.neuron_drift.stability_rank
+    ids = np.argsort(ranks, kind="stable")
+    for limit in (0, 1, DRIFT_PLACES - 1, DRIFT_PLACES, DRIFT_PLACES + 1, 5000):
+        rows = run_query(url, "most-drifted", {"limit": limit}).records()
+        assert [400 * row["layer"] + row["neuron_index"] for row in rows] == ids[:limit].tolist(), limit
 
 
 def test_stored_means_of_the_h_neurons_and_all_others_are_those_of_their_rows(url: str) -> None:

@@ -27,9 +27,7 @@ def patched(own: float, control: float = 0.0, sets: int = 20) -> Patched:
     by_kind |= {kind: replies(PLAIN + control + NOISE[1 : 1 + sets]) for kind in KINDS}
     units = tuple(str(item) for item in range(ITEMS))
     moved = {kind: np.ones(len(found.log_odds)) for kind, found in by_kind.items()}
-    return Patched(
-        "base", "b", units, replies(PLAIN[None]), replies(PLAIN[None] + 1), by_kind, dict.fromkeys(by_kind, 3), moved
-    )
+    return Patched("base", "b", units, replies(PLAIN[None]), replies(PLAIN[None] + 1), by_kind, 3, moved)
 
 
 def verdict(found: Patched, **how: object) -> tuple[Verdict, list[str]]:
