@@ -11,7 +11,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 PYTHOND
 # `make test` takes minutes; `make test CHOSEN='not slow'` has all that continuous integration runs.
 CHOSEN := not slow and not costly
 
-.PHONY: demo test test-all check docs bench gpu clean
+.PHONY: demo study test test-all check docs bench gpu clean
 
 # Modules are compiled on every core, where pip would take one, but for tests of packages. What cannot be compiled is
 # compiled when it is imported, or is a package's example of broken code.
@@ -25,6 +25,10 @@ $(READY): pyproject.toml constraints.txt
 
 demo: $(READY)
 	$(BIN)/provenance compare lab/inherited/base lab/inherited/instruct
+
+# Three miniature families, and the figures over all of them.
+study: $(READY)
+	$(BIN)/provenance study lab
 
 test: $(READY)
 	$(ONE_THREAD) $(BIN)/python -m pytest -m '$(CHOSEN)' $(PARALLEL)
