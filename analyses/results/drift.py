@@ -132,7 +132,7 @@ CETT_OF_GROUPS = tuple(f"{stage}_cett_{label}" for stage in ("base", "instruct")
 Group = Literal["H-Neurons", "all others"]
 _CETT = "Mean, over the neurons, of the mean CETT on the run's first question set, of"
 RANK_BINS = 600
-"""Ranges that stability ranks are counted in when they are stored: a multiple of most numbers of bins of a figure."""
+"""Ranges that stability ranks are counted in when they are stored; bins of a figure are made of whole ones."""
 
 
 DRIFT_PLACES = 1000

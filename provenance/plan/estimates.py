@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from provenance.activations.batches import MOST_BYTES, MOST_TOKENS
 from provenance.activations.neuron_rows import IN_MEMORY_BYTES
 from provenance.activations.reading import LOGITS_AT_ONCE
+from provenance.answers.collect_responses import rounds_of
 from provenance.answers.sampling import SAMPLED_BYTES
 from provenance.cells import so_many
-from provenance.defaults import BATCH_SIZE, CORRELATION_RESPONSES
+from provenance.defaults import BATCH_SIZE, CORRELATION_RESPONSES, SAMPLES_PER_QUESTION
 from provenance.plan.machine import Machine
 from provenance.plan.workload import (
     ANSWER_TOKENS,
@@ -30,7 +31,6 @@ runs on the processor: start, digests of local weights, searches, draws, regress
 PASSES = 4  # time of drift and of lineage in passes over the same bytes that only sum them
 STREAM_BYTES = 1 << 28  # blocks under way of both sides
 SUMS_PER_NEURON = 8  # float64 numbers that drift keeps per neuron and projection
-SAMPLES_IN_A_ROUND = 6  # of ten, after rounds of one and of three
 READINGS = 3  # of `compare --weights-only`: lineage, drift, and a mapping where neurons moved
 NETWORK_BYTES_PER_S = 20e6  # a household's connection, for lack of anything to measure
 
@@ -197,7 +197,7 @@ def model_bytes(size: Size, item_bytes: int) -> int:
     z = 2 * MOST_TOKENS * (size.neurons // size.layers) * item_bytes
     rows = min(MOST_BYTES, MOST_TOKENS // TOKENS * (2 * size.neurons + size.layers * size.width) * 4)
     cached = 2 * BATCH_SIZE * TOKENS * size.layers * size.width * item_bytes
-    drawn = min(SAMPLED_BYTES, SAMPLES_IN_A_ROUND * cached)
+    drawn = min(SAMPLED_BYTES, max(rounds_of(SAMPLES_PER_QUESTION)) * cached)
     return size.parameters * item_bytes + max(z + rows + 4 * LOGITS_AT_ONCE, cached + drawn)
 
 

@@ -98,6 +98,9 @@ def test_no_named_query_walks_a_bulk_table_of_all_runs(finished: str) -> None:
             assert "layer=? AND neuron_index=?" in searched, (name, steps)
         if name == "most-drifted":
             assert any("neuron_by_drift" in step for step in steps), (name, steps)
+        if name == "rank-bins":
+            assert any(step.startswith("SEARCH s ") for step in steps), (name, steps)
+            assert not any(step.startswith(("SCAN n ", "SEARCH n ")) for step in steps), (name, steps)
 
 
 def test_the_newest_finished_run_is_the_default(url: str) -> None:
