@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from matplotlib import rcParams
 from matplotlib.figure import Figure
@@ -32,8 +32,10 @@ from provenance.figures.wording.run_words import (
     source,
 )
 from provenance.files import storing, write_whole
+from provenance.processors.side_by_side import side_by_side
 from provenance.words import Concept
 
+_T = TypeVar("_T")
 logger = logging.getLogger(__name__)
 FORMS = ("pdf", "svg", "png")
 """Formats of pictures."""
@@ -155,32 +157,41 @@ def read_of(spec: GalleryFigure, source: Source, run: int) -> Read:
 
 def _attempted(gallery: Iterable[tuple[GalleryFigure, Read]], forms: Sequence[str]) -> Attempt:
     """Every figure, each by what reads its rows."""
-    figures: list[Drawn] = []
-    failed: dict[str, str] = {}
-    for spec, read in gallery:
-        try:
-            made = _drawn(spec, read, forms)
-        except ProvenanceError:  # of the database, and so of every figure
-            raise
-        except Exception as error:  # noqa: BLE001 - the one place where what a drawing raises costs this figure only
-            failed[spec.name] = " ".join(f"{type(error).__name__}: {error}".split())[:LONGEST_REASON]
-            logger.warning("%s was not drawn: %s", spec.name, failed[spec.name])
+    tried = {spec.name: _tried(partial(_drawn, spec, read)) for spec, read in gallery}
+    made = {name: found for name, found in tried.items() if isinstance(found, Drawn)}
+    rendered = side_by_side([partial(_tried, partial(_rendered, each, forms)) for each in made.values()])
+    for name, found in zip(made, rendered, strict=True):
+        if isinstance(found, str):
+            tried[name] = found
         else:
-            figures += [made] if made is not None else []
-    return Attempt(figures, failed)
+            made[name].images.update(found)
+    failed = {name: reason for name, reason in tried.items() if isinstance(reason, str)}
+    for name, reason in failed.items():
+        logger.warning("%s was not drawn: %s", name, reason)
+    return Attempt([each for each in tried.values() if isinstance(each, Drawn)], failed)
 
 
-def _drawn(spec: GalleryFigure, read: Read, forms: Sequence[str]) -> Drawn | None:
-    """A figure with everything that belongs to it, so that what fails does so here; None with nothing to draw."""
+def _tried(work: Callable[[], _T]) -> _T | str:
+    """What drawing gives, or the reason why it could not."""
+    try:
+        return work()
+    except ProvenanceError:  # of the database, and so of every figure
+        raise
+    except Exception as error:  # noqa: BLE001 - the one place where what a drawing raises costs this figure only
+        return " ".join(f"{type(error).__name__}: {error}".split())[:LONGEST_REASON]
+
+
+def _drawn(spec: GalleryFigure, read: Read) -> Drawn | None:
+    """A figure; None with nothing to draw."""
     parts = _parts(spec, read)
-    if parts is None:
-        return None
-    made = Drawn(spec, parts, _marked(spec.draw(parts), parts))
-    for form in forms:
-        image(made, form)
+    return None if parts is None else Drawn(spec, parts, _marked(spec.draw(parts), parts))
+
+
+def _rendered(made: Drawn, forms: Sequence[str]) -> dict[str, bytes]:
+    """A figure's images by form; everything that belongs to it is made once, so that what fails does so here."""
     if forms:
         _texts(made)
-    return made
+    return {form: image(made, form) for form in forms}
 
 
 def _marked(figure: Figure, parts: Parts) -> Figure:
@@ -262,13 +273,12 @@ def image(figure: Drawn, form: str) -> bytes:
 
     It is laid out once, with the letters of the PNG, which are the widest: every command then draws the same.
     """
-    with style.paper():
-        if not figure.images:
-            figure.figure.set_dpi(rcParams["savefig.dpi"])
+    if form not in figure.images:
+        with style.paper():
             if engine := figure.figure.get_layout_engine():
+                figure.figure.set_dpi(rcParams["savefig.dpi"])
                 engine.execute(figure.figure)
-            figure.figure.set_layout_engine(None)  # and not "none", with which every form would be drawn twice
-        if form not in figure.images:
+                figure.figure.set_layout_engine(None)  # and not "none", with which every form would be drawn twice
             buffer = io.BytesIO()
             figure.figure.savefig(buffer, format=form, metadata=_metadata(figure, form))
             figure.images[form] = buffer.getvalue()

@@ -3,7 +3,7 @@
 import resource
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
@@ -12,6 +12,7 @@ from provenance.analyses.asking.collection import Progress
 from provenance.answers.prompts import Prompt
 from provenance.answers.sampling import Decoding, Draw, Respondent, Sampled, Sampler
 from provenance.models.devices import peak_gpu_bytes
+from provenance.processors.side_by_side import side_by_side
 from provenance.records import CaptureChunk, Response
 from provenance.stages import StageTime, together
 from provenance.work_log import CaptureLog
@@ -41,6 +42,24 @@ class Clock:
     def timed(self, name: str, work: Callable[[], _T]) -> _T:
         """Run one stage; one of a name that was there before adds to it."""
         self.progress.stage(name)
+        return self._timed(name, work)
+
+    def timed_side_by_side(self, work: Mapping[str, Callable[[], _T]]) -> list[_T]:
+        """Run stages at once that do not depend on one another, run no model and print nothing.
+
+        Each has its own time, so that together they take less than their sum.
+        """
+        for name in work:
+            self.progress.stage(name)
+        parts = side_by_side([partial(self._timed_alone, name, each) for name, each in work.items()])
+        self.stages = together([*self.stages, *(stage for _, stages in parts for stage in stages)])
+        return [found for found, _ in parts]
+
+    def _timed_alone(self, name: str, work: Callable[[], _T]) -> tuple[_T, list[StageTime]]:
+        alone = Clock(self.progress)
+        return alone._timed(name, work), alone.stages
+
+    def _timed(self, name: str, work: Callable[[], _T]) -> _T:
         counter, start = _Counter(), time.perf_counter()
         self._under_way.append(counter)
         try:

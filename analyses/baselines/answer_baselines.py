@@ -13,8 +13,8 @@ from jaxtyping import Bool, Float, Int
 
 from provenance.activations.neuron_rows import NO_NEURONS, NeuronRows
 from provenance.analyses.asking.answer_texts import Answers
-from provenance.analyses.baselines.directions import Directions, fit_directions
-from provenance.analyses.baselines.plain_classifiers import fit_columns, fit_text
+from provenance.analyses.baselines.directions import Direction, Directions, fit_directions
+from provenance.analyses.baselines.plain_classifiers import ColumnScorer, TextScorer, fit_columns, fit_text
 from provenance.analyses.controls.control_probes import ControlProbe, control_scores
 from provenance.analyses.controls.control_sets import SET_KINDS, SHUFFLED_LABELS, ControlSetKind
 from provenance.analyses.results.probes import Baseline
@@ -91,7 +91,7 @@ def fit_baselines(
     if train.log_probability is not None:
         scorers["answer_log_probability"] = _improbability(train.log_probability, train.features.hallucinated)
     directions = fit_directions(train.features, layers)
-    scorers |= {kind: _direction_scorer(each) for kind, each in directions.items()}
+    scorers |= {kind: partial(_by_direction, each.chosen) for kind, each in directions.items()}
     return FittedBaselines(probe, controls, scorers, directions)
 
 
@@ -131,12 +131,12 @@ def _baseline(
 
 def neuron_scorer(decisions: Callable[[NeuronRows], Float[np.ndarray, "rows probes"]]) -> Scorer:
     """A scorer of many probes on neurons, by their decision values on the rows of answers."""
+    return partial(_by_neurons, decisions)
 
-    def score(test: Answers) -> Decided:
-        values = decisions(test.features.answer)
-        return Decided(values, values)
 
-    return score
+def _by_neurons(decisions: Callable[[NeuronRows], Float[np.ndarray, "rows probes"]], test: Answers) -> Decided:
+    values = decisions(test.features.answer)
+    return Decided(values, values)
 
 
 def fit_texts(train: Answers, *, sparse: bool = False) -> dict[str, Scorer]:
@@ -149,10 +149,22 @@ def fit_texts(train: Answers, *, sparse: bool = False) -> dict[str, Scorer]:
     length = fit_columns(lengths(train), labels)
     question, answer = (fit_text(texts, labels, sparse=sparse) for texts in (train.questions, train.answers))
     return {
-        "answer_length": lambda test: _one_column(length(lengths(test))),
-        "question_text": lambda test: _one_column(question(test.questions)),
-        "answer_text": lambda test: _one_column(answer(test.answers)),
+        "answer_length": partial(_by_length, length),
+        "question_text": partial(_by_question, question),
+        "answer_text": partial(_by_answer, answer),
     }
+
+
+def _by_length(decide: ColumnScorer, test: Answers) -> Decided:
+    return _one_column(decide(lengths(test)))
+
+
+def _by_question(decide: TextScorer, test: Answers) -> Decided:
+    return _one_column(decide(test.questions))
+
+
+def _by_answer(decide: TextScorer, test: Answers) -> Decided:
+    return _one_column(decide(test.answers))
 
 
 def lengths(answers: Answers) -> Float[np.ndarray, "rows 4"]:
@@ -170,25 +182,19 @@ def _improbability(train: Float[np.ndarray, " rows"], labels: Bool[np.ndarray, "
     """Ranks answers by improbability: an AUROC below 0.5 says that the model was surer of its errors."""
     # Choice: the direction follows from the meaning of the number, as in the literature on uncertainty. Only the
     # decisions are fitted on training answers.
-    decide = fit_columns(train[:, None].astype(np.float64), labels)
-
-    def score(test: Answers) -> Decided | None:
-        if test.log_probability is None:
-            return None
-        values = test.log_probability.astype(np.float64)[:, None]
-        return Decided(-values, decide(values)[:, None])
-
-    return score
+    return partial(_by_improbability, fit_columns(train[:, None].astype(np.float64), labels))
 
 
-def _direction_scorer(directions: Directions) -> Scorer:
-    """Scores answers by the direction of the chosen layer."""
+def _by_improbability(decide: ColumnScorer, test: Answers) -> Decided | None:
+    if test.log_probability is None:
+        return None
+    values = test.log_probability.astype(np.float64)[:, None]
+    return Decided(-values, decide(values)[:, None])
 
-    def score(test: Answers) -> Decided | None:
-        stream = test.features.residual
-        return None if stream is None else _one_column(directions.chosen.scores(stream))
 
-    return score
+def _by_direction(direction: Direction, test: Answers) -> Decided | None:
+    stream = test.features.residual
+    return None if stream is None else _one_column(direction.scores(stream))
 
 
 def _one_column(values: Float[np.ndarray, " rows"]) -> Decided:

@@ -16,8 +16,8 @@ from provenance.analyses.baselines.answer_baselines import FittedBaselines
 from provenance.analyses.baselines.cross_fit import FOLDINGS, Folding, dealt_out, without_and_with
 from provenance.analyses.results.transfer import DirectionLayer, DirectionTransfer
 from provenance.analyses.transfer.training_variance import half_deviations, over_training_sets
-from provenance.probe.blas_threads import blas_threads
 from provenance.probe.l1_path import Fit
+from provenance.processors.blas_threads import blas_threads
 from provenance.records import Stage
 from provenance.statistics.bootstrap import (
     BOOTSTRAP_DRAWS,

@@ -7,6 +7,7 @@ scored fold reaches anything that its weights were fitted on.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import combinations_with_replacement
 
 import numpy as np
@@ -14,6 +15,7 @@ from jaxtyping import Bool, Float, Int
 
 from provenance.analyses.baselines.plain_classifiers import CountedTexts, fit_columns
 from provenance.analyses.controls.question_folds import FOLDS, folds
+from provenance.processors.side_by_side import side_by_side
 
 FOLDINGS = 10  # averaged, as p of 25 single foldings of one set of answers lay between 0.024 and 0.072
 
@@ -51,22 +53,29 @@ def dealt_out(
     """
     # Sorted, because sums of the same rows in another order differ in the last digits.
     order = np.lexsort((*(np.asarray(text, dtype=str) for text in texts), positive, np.asarray(units, dtype=str)))
+    parts = [part for number in range(count) if (part := folds(units, positive, [seed, number])) is not None]
     counted = [CountedTexts.of(text) for text in texts]
-    dealt: list[Folding] = []
-    for number in range(count):
-        part = folds(units, positive, [seed, number])
-        if part is None:
-            return ()
-        words = np.empty((FOLDS, positive.size, 2 * len(texts)))
-        for left_out in combinations_with_replacement(range(FOLDS), 2):
-            train = order[~np.isin(part[order], left_out)]
-            for column, each in enumerate(counted):
-                judge = each.fit_twice(train, positive[train], stand_for=positive.size)
-                for scored, other in {left_out, left_out[::-1]}:
-                    rows = np.flatnonzero(part == other)
-                    words[scored, rows, 2 * column : 2 * column + 2] = judge(rows)
-        dealt.append(Folding(part, words))
-    return tuple(dealt)
+    if not counted:
+        return tuple(Folding(part, np.empty((FOLDS, positive.size, 0))) for part in parts)
+    return tuple(side_by_side([partial(_scored_in, part, counted, positive, order) for part in parts]))
+
+
+def _scored_in(
+    part: Int[np.ndarray, " rows"],
+    counted: Sequence[CountedTexts],
+    positive: Bool[np.ndarray, " rows"],
+    order: Int[np.ndarray, " rows"],
+) -> Folding:
+    """A partition with the words of each fold scored; classifiers are fitted on rows in this order."""
+    words = np.empty((FOLDS, positive.size, 2 * len(counted)))
+    for left_out in combinations_with_replacement(range(FOLDS), 2):
+        train = order[~np.isin(part[order], left_out)]
+        for column, each in enumerate(counted):
+            judge = each.fit_twice(train, positive[train], stand_for=positive.size)
+            for scored, other in {left_out, left_out[::-1]}:
+                rows = np.flatnonzero(part == other)
+                words[scored, rows, 2 * column : 2 * column + 2] = judge(rows)
+    return Folding(part, words)
 
 
 def without_and_with(

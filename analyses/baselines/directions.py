@@ -19,8 +19,8 @@ from jaxtyping import Bool, Float64, Int
 from provenance.activations.features import Features
 from provenance.activations.neuron_rows import NeuronRows
 from provenance.analyses.controls.question_folds import FOLDS, folds
-from provenance.probe.blas_threads import blas_threads
 from provenance.probe.ridge import balanced, ridge_path, standardising
+from provenance.processors.blas_threads import blas_threads
 from provenance.statistics.auroc import auroc
 from provenance.words import DIRECTIONS
 

@@ -6,6 +6,7 @@ Source: Gao et al. 2025, arXiv:2512.01797, Table 1, for random neurons. Choice: 
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,8 +25,9 @@ from provenance.analyses.baselines.cross_fit import FOLDINGS, Folding, dealt_out
 from provenance.analyses.controls.control_sets import SET_KINDS, SHUFFLED_LABELS
 from provenance.analyses.results.transfer import Rung, TransferResult
 from provenance.analyses.transfer.training_variance import half_deviations, over_training_sets
-from provenance.probe.blas_threads import blas_threads
 from provenance.probe.l1_path import Fit
+from provenance.processors.blas_threads import blas_threads
+from provenance.processors.side_by_side import side_by_side
 from provenance.statistics.bootstrap import (
     BOOTSTRAP_DRAWS,
     estimate_of,
@@ -84,20 +86,22 @@ def ladder(
     Raises:
         FitError: A log-probability that is not finite.
     """
-    with blas_threads(1):
-        again = fit_texts(own, sparse=True) if own.both_classes else {}
-        rungs: list[Rung] = []
-        for name, answers in tests.items():
-            if not answers.both_classes:
-                rungs += [_unknown(name, kind) for kind in RUNG_KINDS]
-                continue
+    again = fit_texts(own, sparse=True) if own.both_classes else {}
+
+    def of(name: str, answers: Answers) -> list[Rung]:
+        if not answers.both_classes:
+            return [_unknown(name, kind) for kind in RUNG_KINDS]
+        with blas_threads(1):
             weights = resampled_weights(answers.features.units, draws=resamples, seed=seed)
             texts = (answers.questions, answers.answers)
             dealt = dealt_out(texts, answers.features.hallucinated, answers.features.units, count=foldings, seed=seed)
             deviations = half_deviations(halves, answers.features)
-            rungs += _plain(fitted, name, answers, weights, deviations, seed)
-            rungs += _nested(fitted, again, name, answers, weights, dealt)
-    return tuple(rungs)
+            return [
+                *_plain(fitted, name, answers, weights, deviations, seed),
+                *_nested(fitted, again, name, answers, weights, dealt),
+            ]
+
+    return tuple(rung for rungs in side_by_side([partial(of, *test) for test in tests.items()]) for rung in rungs)
 
 
 def corrected(rungs: Sequence[Rung], results: Sequence[TransferResult]) -> tuple[Rung, ...]:

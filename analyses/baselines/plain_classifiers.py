@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -67,9 +68,16 @@ def fit_text(texts: Sequence[str], labels: Bool[np.ndarray, " rows"], *, sparse:
     _check_classes(labels)
     counter, counts = _counted(texts)
     if not counts.shape[1]:
-        return lambda unseen: np.zeros(len(unseen))
-    score = _fit_counts(counts, labels, (sparse,), TEXT_C)
-    return lambda unseen: score(counter.transform(unseen))[:, 0] if unseen else np.empty(0)
+        return _undecided
+    return partial(_decide, counter, _fit_counts(counts, labels, (sparse,), TEXT_C))
+
+
+def _undecided(texts: Sequence[str]) -> Float[np.ndarray, " rows"]:
+    return np.zeros(len(texts))
+
+
+def _decide(counter: CountVectorizer, score: "CountScorer", texts: Sequence[str]) -> Float[np.ndarray, " rows"]:
+    return score(counter.transform(texts))[:, 0] if texts else np.empty(0)
 
 
 @dataclass(frozen=True)
@@ -115,9 +123,22 @@ def _counted(texts: Sequence[str]) -> tuple[CountVectorizer, csr_matrix]:
     return counter, counts
 
 
-def _fit_counts(
-    counts: csr_matrix, labels: Bool[np.ndarray, " rows"], sparse: Sequence[bool], C: float
-) -> Callable[[csr_matrix], Float[np.ndarray, "rows models"]]:
+@dataclass(frozen=True)
+class CountScorer:
+    """Maps counted words to decision values, one column per classifier."""
+
+    weighting: TfidfTransformer
+    models: Sequence[LogisticRegression]
+
+    def __call__(self, counts: csr_matrix) -> Float[np.ndarray, "rows models"]:
+        """Log-odds of `hallucinated` at equal class frequencies."""
+        if not counts.shape[0]:
+            return np.empty((0, len(self.models)))
+        rows = self.weighting.transform(counts)
+        return np.stack([model.decision_function(rows) for model in self.models], axis=1).astype(np.float64)
+
+
+def _fit_counts(counts: csr_matrix, labels: Bool[np.ndarray, " rows"], sparse: Sequence[bool], C: float) -> CountScorer:
     weighting = TfidfTransformer(sublinear_tf=True)
     rows = weighting.fit_transform(counts)
     models = [LogisticRegression(C=C, class_weight="balanced", **(SPARSE if each else DENSE)) for each in sparse]
@@ -126,14 +147,7 @@ def _fit_counts(
         warnings.simplefilter("ignore", ConvergenceWarning)
         for model in models:
             model.fit(rows, labels)
-
-    def score(unseen: csr_matrix) -> Float[np.ndarray, "rows models"]:
-        if not unseen.shape[0]:
-            return np.empty((0, len(models)))
-        seen = weighting.transform(unseen)
-        return np.stack([model.decision_function(seen) for model in models], axis=1).astype(np.float64)
-
-    return score
+    return CountScorer(weighting, models)
 
 
 def fit_columns(columns: Float[np.ndarray, "rows columns"], labels: Bool[np.ndarray, " rows"]) -> ColumnScorer:

@@ -55,9 +55,9 @@ from provenance.analyses.transfer.probe_transfer import transfer
 from provenance.defaults import SELFTEST_DRAWS
 from provenance.errors import InputError, JobError
 from provenance.lab.doubts import NAME as DOUBTED
-from provenance.probe.blas_threads import blas_threads
 from provenance.probe.l1_path import Fit
 from provenance.probe.sparse_probe import Probe
+from provenance.processors.blas_threads import blas_threads
 from provenance.records import Estimate, Verdict
 from provenance.statistics.bootstrap import CONFIDENCE
 

@@ -181,15 +181,19 @@ def _found(
     trained = [gathered.answers[stage][0].features for stage in stages]
     draws = 0 if given else max(settings.shuffles, SETS_PER_TEST * _tested_sets(gathered))
     shuffles = dict(zip(stages, shuffled_jointly(trained, seed=settings.seed, draws=draws), strict=True))
+    searches = {
+        f"probe {stage}": partial(_identify, gathered, stage, settings, given, shuffles[stage]) for stage in stages
+    }
+    clock = gathered.subjects["instruct"].clock
+    if not (settings.causal or scaling.benchmarks or settings.probe.rule == "paper"):
+        gathered.drop()
+        return dict(zip(stages, clock.timed_side_by_side(searches), strict=True)), Scaled()
     found: dict[Stage, Identified] = {}
     effects: list[CausalEffect] = []
     compliance: list[Compliance] = []
     own: dict[Stage, Int[np.ndarray, " _"]] = {}
-    if not (settings.causal or scaling.benchmarks or settings.probe.rule == "paper"):
-        gathered.drop()
     for stage in stages:
-        search = partial(_identify, gathered, stage, settings, given, shuffles[stage])
-        found[stage] = gathered.subjects[stage].clock.timed(f"probe {stage}", search)
+        found[stage] = clock.timed(f"probe {stage}", searches[f"probe {stage}"])
         ids = found["instruct"].result.h_neurons
         if settings.causal:
             effects += intervened(gathered, stage, ids, seed=settings.seed)

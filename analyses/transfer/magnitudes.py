@@ -7,7 +7,7 @@ is set to the instruct model's mean or median.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import partial, reduce
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -29,6 +29,7 @@ from provenance.analyses.transfer.two_by_two import (
     scored,
 )
 from provenance.probe.sparse_probe import Probe
+from provenance.processors.side_by_side import side_by_side
 from provenance.records import Estimate
 from provenance.statistics.auroc import aurocs
 
@@ -106,12 +107,16 @@ def scales(
     Controls were refitted on their own model's training answers, and are rescaled or refitted as the probe is.
     """
     given = Scaled(instruct_train, base_train, base_tests)
-    rows: dict[ScaleKind, dict[str, ScaleControl]] = {"raw": _plain("raw", probe, base_tests, controls, seed)}
-    rows |= {kind: _moved(kind, probe, given, controls, seed) for kind in MOVES}
-    rows["refit"] = _refitted(probe, given, controls, seed)
-    rows["forward"] = _plain("forward", base_probe, instruct_tests, base_controls, seed)
-    rows["base_probe"] = _plain("base_probe", base_probe, base_tests, base_controls, seed)
-    return tuple(kinds[name] for name in base_tests for kinds in rows.values() if name in kinds)
+    rows = side_by_side(
+        [
+            partial(_plain, "raw", probe, base_tests, controls, seed),
+            *(partial(_moved, kind, probe, given, controls, seed) for kind in MOVES),
+            partial(_refitted, probe, given, controls, seed),
+            partial(_plain, "forward", base_probe, instruct_tests, base_controls, seed),
+            partial(_plain, "base_probe", base_probe, base_tests, base_controls, seed),
+        ]
+    )
+    return tuple(kinds[name] for name in base_tests for kinds in rows if name in kinds)
 
 
 def _row(

@@ -22,10 +22,10 @@ from jaxtyping import Bool, Float, Float32, Float64, Int
 from sklearn import config_context
 
 from provenance.errors import ConvergenceError, FitError
-from provenance.probe.blas_threads import blas_threads
 from provenance.probe.block_products import BLOCK_BYTES, columns, exact_products, products
 from provenance.probe.l1_newton import Point, solve_columns, violations
 from provenance.probe.l1_objective import dual_value, first_weights, loss, null_intercept, null_probability
+from provenance.processors.blas_threads import blas_threads
 
 TOLERANCE = 1e-6  # of the optimality conditions, whose bound is 1
 POOL_BYTES = 1 << 27  # of columns in float64: 4,096 neurons at 4,000 rows

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -35,10 +36,11 @@ from provenance.db.store import Store
 from provenance.errors import InputError, StoreError
 from provenance.figures.catalogue import GALLERY
 from provenance.figures.drawing import style
-from provenance.figures.gallery import draw, drawn, image
+from provenance.figures.gallery import Drawn, attempted, draw, drawn, image
 from provenance.figures.tables import latex
 from provenance.figures.wording.run_words import MOST_WORDS
 from provenance.files import write_whole
+from provenance.processors.side_by_side import at_most
 from provenance.words import baseline_words
 
 ROOT = Path(__file__).parents[2]
@@ -67,6 +69,28 @@ def gallery(finished: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
     """Folder and files of the finished run's figures, in every format; for reading only."""
     folder = tmp_path_factory.mktemp("gallery") / "new" / "folder"
     return folder, draw(finished, None, folder)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux alone")
+def test_figures_that_several_processes_render_are_the_same_and_one_that_fails_costs_itself_only(
+    finished: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def some(made: Drawn, forms: Sequence[str]) -> dict[str, bytes]:
+        if made.spec.name == "figure_4a":
+            raise ValueError("no ink")
+        return {form: image(made, form) for form in forms}
+
+    monkeypatch.setattr("provenance.figures.gallery._rendered", some)
+    found = []
+    for processes in (1, 3):
+        with at_most(processes):
+            found.append(attempted(finished, 1, ("svg",)))
+    assert [each.failed for each in found] == [{"figure_4a": "ValueError: no ink"}] * 2
+    one, several = ({each.spec.name: each.images for each in attempt.figures} for attempt in found)
+    assert one == several
+    assert list(one) == list(several)
+    assert len(one) > 4
+    assert all(one.values())
 
 
 def test_each_figure_comes_as_pdf_svg_png_csv_caption_and_table(gallery: tuple[Path, list[Path]]) -> None:

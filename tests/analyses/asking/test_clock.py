@@ -1,6 +1,7 @@
 """The clock of a job: what a stage took is kept however it ends, and counts belong to the stage under way."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import pytest
 from memory_logs import MemoryCaptures, Silent
@@ -11,6 +12,7 @@ from provenance.analyses.asking.clock import ROWS, Clock
 from provenance.answers.prompts import Prompt
 from provenance.answers.sampling import Decoding, Draw, Respondent, Sampled
 from provenance.models.loading import LoadedModel
+from provenance.processors.side_by_side import at_most
 from provenance.records import CaptureChunk
 
 
@@ -45,6 +47,16 @@ def test_counts_go_to_the_innermost_stage_and_nowhere_outside(monkeypatch: pytes
         stage.name: (stage.processed, stage.items, stage.peak_memory_gb, stage.peak_gpu_gb) for stage in clock.stages
     }
     assert found == {"inner": (8, "rows", 3.0, 0.5), "outer": (2, "tokens", 3.0, 0.5)}
+
+
+def test_stages_side_by_side_each_have_their_own_time() -> None:
+    clock = Clock(Silent())
+    clock.timed("before", lambda: None)
+    with at_most(2):
+        found = clock.timed_side_by_side({name: partial(str.upper, name) for name in ("one", "two", "three")})
+    assert found == ["ONE", "TWO", "THREE"]
+    assert [stage.name for stage in clock.stages] == ["before", "one", "two", "three"]
+    assert all(stage.seconds > 0 and stage.peak_memory_gb for stage in clock.stages)
 
 
 class Fixed:

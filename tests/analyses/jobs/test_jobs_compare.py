@@ -1,5 +1,6 @@
 """Putting a comparison together: pools that share nothing, pairs that fit, models that are not kept."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,8 +34,10 @@ from provenance.analyses.jobs.run_comparison import OriginSettings, _decided_by,
 from provenance.analyses.results.probes import CurvePoint
 from provenance.analyses.results.reports import OriginReport
 from provenance.analyses.results.transfer import TransferResult
+from provenance.analyses.summary.report import summary_of
 from provenance.answers.questions import QuestionSet, load_questions
 from provenance.errors import PairError, SplitError
+from provenance.processors.side_by_side import at_most
 from provenance.records import Estimate, Question, Stage, Verdict
 
 pytestmark = pytest.mark.usefixtures("shapes_unchecked")
@@ -110,6 +113,27 @@ def test_one_model_is_in_memory_at_a_time_and_each_is_loaded_twice_at_most(
     assert report.identification.rule == "paper"
     assert {effect.stage for effect in report.evidence.causal} == {"base", "instruct"}
     assert report.activation_correlation is not None
+
+
+@pytest.mark.costly
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux alone")
+def test_several_processes_find_what_one_finds(tmp_path: Path) -> None:
+    base = make_speaker(tmp_path / "base", chat=False)
+    child = tuned_copy(base, tmp_path / "child")
+    sets = [
+        load_questions(str(write_questions(tmp_path / "cities.jsonl", known=40, unknown=40))),
+        load_questions(str(write_questions(tmp_path / "towns.jsonl", known=14, unknown=14, about="Peru"))),
+    ]
+    job = Job("b", "i", samples=2, max_new_tokens=4, batch_size=16, effort=FEW)
+    workspace, found = MemoryWorkspace(tmp_path / "captures"), []
+    for processes in (1, 3):
+        clock = Clock(Silent())
+        with at_most(processes):
+            report = compare(side("base", base), side("instruct", child), sets, job.settings(), workspace, clock)
+        assert report.identification.h_neurons.size  # so that there is something to compare
+        assert {"probe instruct", "probe base"} <= {stage.name for stage in clock.stages}
+        found.append(summary_of(report))
+    assert found[0] == found[1]
 
 
 @pytest.mark.slow

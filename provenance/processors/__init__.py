@@ -1,0 +1,1 @@
+"""Work side by side in several processes, and the threads of linear algebra."""
