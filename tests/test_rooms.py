@@ -151,7 +151,7 @@ def test_the_command_line_composes_all_rooms_inside_its_commands() -> None:
 
 
 def test_figures_know_the_queries_only() -> None:
-    """Beside them only errors, files, processors, words, version, declarations of results, plain formulas, published numbers."""
+    """Beside them errors, files, processors, words, version, declared results, plain formulas, published numbers."""
     used = {other for module, others in imports().items() if room_of(module) == "figures" for other in others}
     allowed = {
         "provenance",

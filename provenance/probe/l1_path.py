@@ -14,8 +14,9 @@ Source: Tibshirani et al. 2012, doi:10.1111/j.1467-9868.2011.01004.x (strong rul
 """
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64, Int
@@ -26,6 +27,7 @@ from provenance.probe.block_products import BLOCK_BYTES, columns, exact_products
 from provenance.probe.l1_newton import Point, solve_columns, violations
 from provenance.probe.l1_objective import dual_value, first_weights, loss, null_intercept, null_probability
 from provenance.processors.blas_threads import blas_threads
+from provenance.processors.side_by_side import at_most, side_by_side
 
 TOLERANCE = 1e-6  # of the optimality conditions, whose bound is 1
 POOL_BYTES = 1 << 27  # of columns in float64: 4,096 neurons at 4,000 rows
@@ -34,7 +36,8 @@ FIRST_PRECISION = 0.1  # relative to the remaining violation; a working set that
 PRECISION = 0.1
 NEAR = 0.01  # gradients in float32 this near to the bound are computed again in float64
 ROUNDED = 2e-7  # or this near, relative to sum_i |r_i x_ij|, which max |r| sum_i x_ij bounds as CETT is not negative
-# Products of smaller matrices only wait for one another on several threads: fifty times longer on a busy machine.
+# Products of smaller matrices only wait for one another on several threads: fifty times longer on a busy machine. A
+# process takes longer to begin than their problems to solve.
 ONE_THREAD = 1 << 26  # values
 C_BOUNDS = (1e-30, 1e30)  # float32 holds gradients at 1 / C and at C
 MAX_ROUNDS = 50  # of pools at one C; two or three are the rule
@@ -154,7 +157,7 @@ class L1Path:
             for _ in range(MAX_ROUNDS):
                 pool = np.unique(np.concatenate([pool, *added.values(), *(self._states[i].ids for i in waiting)]))
                 loaded = columns(self._matrix, pool)
-                points = {i: self._solved(self._states[i], pool, loaded, C) for i, C in waiting.items()}
+                points = dict(zip(waiting, self._all_solved(waiting, pool, loaded), strict=True))
                 added = self._checked(points, waiting, pool)
                 waiting = {i: C for i, C in waiting.items() if i in added}
                 if not waiting:
@@ -200,9 +203,25 @@ class L1Path:
             left = left[np.argpartition(-state.steepness[left], room - 1)[:room]]
         return left
 
+    def _all_solved(
+        self, waiting: dict[int, float], pool: Int[np.ndarray, " pool"], loaded: Float64[np.ndarray, "pool rows"]
+    ) -> list[Point]:
+        """Every problem solved on the pool, side by side where that takes longer than to begin a process."""
+        states = [self._states[i] for i in waiting]
+        work = [
+            partial(self._solved, state, pool, loaded, C) for state, C in zip(states, waiting.values(), strict=True)
+        ]
+        with at_most(1) if self._is_small else nullcontext():
+            solved = side_by_side(work)
+        for state, (point, weights) in zip(states, solved, strict=True):
+            used = np.flatnonzero(weights)
+            state.ids, state.weights, state.intercept = pool[used], weights[used], point.intercept
+        return [point for point, _ in solved]
+
     def _solved(
         self, state: _State, pool: Int[np.ndarray, " pool"], loaded: Float64[np.ndarray, "pool rows"], C: float
-    ) -> Point:
+    ) -> tuple[Point, Float64[np.ndarray, " pool"]]:
+        """A problem's solution on the pool, and its weights there."""
         rows = state.problem.rows
         x, labels = (loaded if rows.all() else loaded[:, rows]), state.problem.labels[rows]
         weights = np.zeros(pool.size)
@@ -223,9 +242,7 @@ class L1Path:
             count = min(violated.size, max(ADDED, working.size))
             working = np.union1d(working, violated[np.argsort(-over[violated], kind="stable")[:count]])
             precision = max(self._tolerance, PRECISION * float(over.max(initial=0.0)))
-        used = np.flatnonzero(weights)
-        state.ids, state.weights, state.intercept = pool[used], weights[used], b
-        return replace(point, violation=max(point.violation, float(over.max(initial=0.0))))
+        return replace(point, violation=max(point.violation, float(over.max(initial=0.0)))), weights
 
     def _checked(
         self, points: dict[int, Point], wanted: dict[int, float], pool: Int[np.ndarray, " pool"]
@@ -270,8 +287,12 @@ class L1Path:
             bool(((scores > 0) == labels[rows]).all()),
         )  # fmt: skip
 
+    @property
+    def _is_small(self) -> bool:
+        return self._matrix.size < ONE_THREAD
+
     def _threads(self) -> AbstractContextManager[None]:
-        return blas_threads(1 if self._matrix.size < ONE_THREAD else None)
+        return blas_threads(1 if self._is_small else None)
 
     def _products(self, vectors: Float[np.ndarray, "rows vectors"]) -> Float32[np.ndarray, "neurons vectors"]:
         self.passes += 1

@@ -10,6 +10,7 @@ from provenance.errors import ConvergenceError, FitError
 from provenance.probe import l1_path
 from provenance.probe.l1_objective import residuals
 from provenance.probe.l1_path import Fit, L1Path, Problem
+from provenance.processors.side_by_side import at_most
 
 STEPS = (1.01, 3.0, 30.0, 1000.0)  # multiples of alpha_max, from just above it to where every row is separated
 
@@ -215,6 +216,23 @@ def test_several_problems_at_once_are_what_each_is_alone() -> None:
         assert starts[i] == pytest.approx(alone.starts()[0], rel=1e-9)
         assert_same([fits[i] for fits in rounds], along(alone))
     assert rounds[1][0].ids.tolist() != rounds[1][1].ids.tolist()
+
+
+def test_problems_of_a_large_matrix_solved_in_several_processes_are_those_of_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(l1_path, "ONE_THREAD", 0)
+    rng = np.random.default_rng(2)
+    problems = [Problem(rng.permutation(LABELS), np.ones(120, dtype=bool)) for _ in range(5)]
+    found: list[list[Fit]] = []
+    for processes in (1, 3):
+        path = L1Path(np.ascontiguousarray(X.T), problems, **FAST)
+        with at_most(processes):
+            found.append([fit for step in STEPS[:3] for fit in path.fit([step * start for start in path.starts()])])
+    for one, other in zip(*found, strict=True):
+        assert one.ids.tolist() == other.ids.tolist()
+        assert (one.weights == other.weights).all()
+        assert (one.intercept, one.objective, one.violation) == (other.intercept, other.objective, other.violation)
 
 
 def test_steepest_are_those_with_the_largest_gradient(reference: list[Fit]) -> None:
