@@ -58,6 +58,7 @@ from provenance.lab.doubts import NAME as DOUBTED
 from provenance.probe.l1_path import Fit
 from provenance.probe.sparse_probe import Probe
 from provenance.processors.blas_threads import blas_threads
+from provenance.processors.side_by_side import alone
 from provenance.records import Estimate, Verdict
 from provenance.statistics.bootstrap import CONFIDENCE
 
@@ -400,7 +401,7 @@ def _mapped(workers: int) -> Iterator[Mapped]:
         yield map
         return
     try:
-        with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=alone) as pool:
             yield partial(pool.map, chunksize=4)
     except BrokenProcessPool as error:
         raise JobError(

@@ -7,6 +7,7 @@ OMP_NUM_THREADS is 1, all of it runs here, one after the other. Results are the 
 """
 
 import ctypes
+import gc
 import multiprocessing
 import os
 import signal
@@ -36,6 +37,11 @@ def at_most(processes: int) -> Iterator[None]:
         yield
     finally:
         _ALLOWED.reset(before)
+
+
+def alone() -> None:
+    """No other process from here on, where this one is one of many already."""
+    _ALLOWED.set(1)
 
 
 def side_by_side(work: Sequence[Callable[[], _T]]) -> list[_T]:
@@ -130,6 +136,7 @@ def _serve(work: Sequence[Callable[[], object]], tickets: int, share: int, resul
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other process ends this one
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+    gc.freeze()  # garbage from before the fork may hold memory of a GPU or a connection, which are not ours to free
     try:
         found: object = dict(_worked(work, tickets, share))
     except Exception as error:  # noqa: BLE001 - raised again in the other process

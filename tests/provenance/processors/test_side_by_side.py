@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from provenance.errors import FitError, JobError
-from provenance.processors.side_by_side import at_most, side_by_side
+from provenance.processors.side_by_side import alone, at_most, side_by_side
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux alone")
 
@@ -64,6 +64,16 @@ def test_processors_are_divided_among_pieces_that_divide_their_own_work() -> Non
         first, second = side_by_side([partial(side_by_side, [waited] * 4)] * 2)
     assert len(set(first)) == len(set(second)) == 2
     assert not set(first) & set(second)
+
+
+def test_one_of_many_processes_keeps_to_itself() -> None:
+    def one_of_many() -> set[int]:
+        alone()
+        return {process for _, process in side_by_side(squares_of(range(6)))}
+
+    with at_most(8):
+        [first, _] = side_by_side([one_of_many] * 2)
+    assert len(first) == 1
 
 
 def test_arrays_come_back_as_they_are() -> None:
