@@ -6,6 +6,8 @@ probe does, and those of the base the instruct checkpoint's. Nothing here decide
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 
 import numpy as np
 from jaxtyping import Float
@@ -18,6 +20,7 @@ from provenance.analyses.results.transfer import DirectionLayer, DirectionTransf
 from provenance.analyses.transfer.training_variance import half_deviations, over_training_sets
 from provenance.probe.l1_path import Fit
 from provenance.processors.blas_threads import blas_threads
+from provenance.processors.side_by_side import side_by_side
 from provenance.records import Stage
 from provenance.statistics.bootstrap import (
     BOOTSTRAP_DRAWS,
@@ -71,14 +74,15 @@ def carried_directions(
         By question set; none for answers without both classes, or where the residual stream was not read. Intervals:
         95 %, by question; gains also vary with the probe's training set, as those of the ladder do with this seed.
     """
-    carried: list[DirectionTransfer] = []
-    layers: list[DirectionLayer] = []
-    with blas_threads(1):
-        for read in _readings(sides, tests, resamples, seed):
-            layers += _by_layer(read)
-            if read.fitted_on != read.answers:
-                carried += _carried(read, foldings, seed)
-    return tuple(carried), tuple(layers)
+
+    def of(read: _Read) -> tuple[list[DirectionTransfer], list[DirectionLayer]]:
+        with blas_threads(1):
+            other = read.fitted_on != read.answers
+            return list(_carried(read, foldings, seed)) if other else [], list(_by_layer(read))
+
+    found = side_by_side([partial(of, read) for read in _readings(sides, tests, resamples, seed)])
+    carried, layers = zip(*found, strict=True) if found else ((), ())
+    return tuple(chain.from_iterable(carried)), tuple(chain.from_iterable(layers))
 
 
 def _readings(

@@ -86,22 +86,26 @@ def ladder(
     Raises:
         FitError: A log-probability that is not finite.
     """
-    again = fit_texts(own, sparse=True) if own.both_classes else {}
+    with blas_threads(1):
+        again = fit_texts(own, sparse=True) if own.both_classes else {}
+        dealt = {name: _dealt(test, foldings, seed) for name, test in tests.items() if test.both_classes}
 
     def of(name: str, answers: Answers) -> list[Rung]:
         if not answers.both_classes:
             return [_unknown(name, kind) for kind in RUNG_KINDS]
         with blas_threads(1):
             weights = resampled_weights(answers.features.units, draws=resamples, seed=seed)
-            texts = (answers.questions, answers.answers)
-            dealt = dealt_out(texts, answers.features.hallucinated, answers.features.units, count=foldings, seed=seed)
             deviations = half_deviations(halves, answers.features)
-            return [
-                *_plain(fitted, name, answers, weights, deviations, seed),
-                *_nested(fitted, again, name, answers, weights, dealt),
-            ]
+            plain = _plain(fitted, name, answers, weights, deviations, seed)
+            return [*plain, *_nested(fitted, again, name, answers, weights, dealt[name])]
 
     return tuple(rung for rungs in side_by_side([partial(of, *test) for test in tests.items()]) for rung in rungs)
+
+
+def _dealt(answers: Answers, foldings: int, seed: int) -> tuple[Folding, ...]:
+    features = answers.features
+    texts = (answers.questions, answers.answers)
+    return dealt_out(texts, features.hallucinated, features.units, count=foldings, seed=seed)
 
 
 def corrected(rungs: Sequence[Rung], results: Sequence[TransferResult]) -> tuple[Rung, ...]:
