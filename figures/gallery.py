@@ -32,7 +32,7 @@ from provenance.figures.wording.run_words import (
     source,
 )
 from provenance.files import storing, write_whole
-from provenance.processors.side_by_side import side_by_side
+from provenance.processes.fork_join import fork_join
 from provenance.words import Concept
 
 _T = TypeVar("_T")
@@ -159,8 +159,8 @@ def _attempted(gallery: Iterable[tuple[GalleryFigure, Read]], forms: Sequence[st
     """Every figure, each by what reads its rows."""
     tried = {spec.name: _tried(partial(_drawn, spec, read)) for spec, read in gallery}
     made = {name: found for name, found in tried.items() if isinstance(found, Drawn)}
-    rendered = side_by_side([partial(_tried, partial(_rendered, each, forms)) for each in made.values()])
-    for name, found in zip(made, rendered, strict=True):
+    rendered = [partial(_tried, partial(_rendered, each, forms)) for each in made.values()] if forms else []
+    for name, found in zip(made, fork_join(rendered), strict=bool(forms)):
         if isinstance(found, str):
             tried[name] = found
         else:
@@ -189,8 +189,7 @@ def _drawn(spec: GalleryFigure, read: Read) -> Drawn | None:
 
 def _rendered(made: Drawn, forms: Sequence[str]) -> dict[str, bytes]:
     """A figure's images by form; everything that belongs to it is made once, so that what fails does so here."""
-    if forms:
-        _texts(made)
+    _texts(made)
     return {form: image(made, form) for form in forms}
 
 

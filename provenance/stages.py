@@ -20,8 +20,9 @@ def _amount(record: Record) -> str:
     "Time by stage",
     row="one stage of the work of a run, all its parts together",
     query="stages",
-    note="Wall time over all parts of a run that was interrupted. Peaks are those of the process up to the end of the "
-    "stage: a stage that raised one shows more than the stage before.",
+    note="Wall time over all parts of a run that was interrupted; searches in both models are made at once, and their "
+    "times overlap. Peaks are those of the process up to the end of the stage, or of one that worked beside it: a "
+    "stage that raised one shows more than the stage before.",
 )
 @dataclass(frozen=True)
 class StageTime:

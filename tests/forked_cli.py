@@ -80,11 +80,13 @@ class ForkedCli:
             [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
         )
 
-    def run(self, cwd: Path, *args: object, harm: Harm | None = None, shipped: bool = False) -> Done:
+    def run(
+        self, cwd: Path, *args: object, harm: Harm | None = None, shipped: bool = False, processes: int = 1
+    ) -> Done:
         """One command, waited for; `shipped`: with as many draws under `--quick`, and pictures, as users get."""
         return self._done({
             "cwd": str(cwd), "args": [str(arg) for arg in args], "harm": asdict(harm) if harm else None,
-            "shipped": shipped,
+            "shipped": shipped, "processes": processes,
         })  # fmt: skip
 
     def program(self, text: str, *args: object) -> Done:
@@ -163,6 +165,7 @@ def _become_the_command(job: dict[str, Any]) -> None:
     if job["harm"]:
         _arm(Harm(**job["harm"]))
     program = job.get("program")
+    os.environ["OMP_NUM_THREADS"] = str(job.get("processes", 1))  # as a user sets it; torch has read it before
     sys.argv = ["-c" if program else "provenance", *job["args"]]
     code = 70
     try:

@@ -40,6 +40,20 @@ def test_a_comparison_killed_at_six_points_ends_in_the_numbers_and_files_of_an_u
     assert files(tmp_path) == files(undisturbed.folder)
 
 
+@pytest.mark.costly
+def test_a_search_killed_in_its_own_process_is_one_error_and_the_command_goes_on_to_the_numbers_of_one_process(
+    forked: ForkedCli, pair: Pair, undisturbed: Finished, tmp_path: Path
+) -> None:
+    harm = Harm("provenance.analyses.jobs.run_comparison:identify", 1, "before")
+    killed = forked.run(tmp_path, *pair.command, harm=harm, processes=2)
+    assert (killed.code, killed.stdout) == (1, ""), killed.stderr
+    assert "one that was killed" in killed.stderr
+    done = forked.run(tmp_path, *pair.command, processes=2)
+    assert done.code == 0, done.stderr
+    assert numbers(parsed(done.stdout)) == numbers(undisturbed.summary)
+    assert files(tmp_path) == files(undisturbed.folder)
+
+
 def test_every_kill_of_that_test_struck_before_the_end(undisturbed: Finished) -> None:
     """The check has teeth: the pair has more batches, chunks and figures than the kills let pass."""
     captures = list((undisturbed.folder / "provenance.captures").iterdir())

@@ -162,7 +162,7 @@ def test_figures_know_the_queries_only() -> None:
         "provenance.table_declaration",
         "provenance.errors",
         "provenance.files",
-        "provenance.processors.side_by_side",
+        "provenance.processes.fork_join",
         "provenance.records",
         "provenance.version",
         "provenance.words",

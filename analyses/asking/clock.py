@@ -4,7 +4,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
@@ -12,7 +12,7 @@ from provenance.analyses.asking.collection import Progress
 from provenance.answers.prompts import Prompt
 from provenance.answers.sampling import Decoding, Draw, Respondent, Sampled, Sampler
 from provenance.models.devices import peak_gpu_bytes
-from provenance.processors.side_by_side import side_by_side
+from provenance.processes.fork_join import fork_join
 from provenance.records import CaptureChunk, Response
 from provenance.stages import StageTime, together
 from provenance.work_log import CaptureLog
@@ -44,20 +44,26 @@ class Clock:
         self.progress.stage(name)
         return self._timed(name, work)
 
-    def timed_side_by_side(self, work: Mapping[str, Callable[[], _T]]) -> list[_T]:
-        """Run stages at once that do not depend on one another, run no model and print nothing.
+    def timed_at_once(self, work: Mapping[str, Callable[[], _T]]) -> list[_T]:
+        """Run stages at once that do not depend on one another, as `fork_join` does.
 
-        Each has its own time, so that together they take less than their sum.
+        Each has its own time, and their sum exceeds the time that passes. After an error each has the time until then.
         """
         for name in work:
             self.progress.stage(name)
-        parts = side_by_side([partial(self._timed_alone, name, each) for name, each in work.items()])
-        self.stages = together([*self.stages, *(stage for _, stages in parts for stage in stages)])
+        start, stages = time.perf_counter(), list[StageTime]()
+        try:
+            parts = fork_join([partial(self._timed_alone, name, each) for name, each in work.items()])
+            stages = [stage for _, stage in parts]
+        finally:
+            here = [_ended(name, start, _Counter()) for name in work]  # with the peaks of this process
+            own = [replace(each, seconds=0.0) for each in here] if stages else here
+            self.stages = together([*self.stages, *own, *stages])
         return [found for found, _ in parts]
 
-    def _timed_alone(self, name: str, work: Callable[[], _T]) -> tuple[_T, list[StageTime]]:
+    def _timed_alone(self, name: str, work: Callable[[], _T]) -> tuple[_T, StageTime]:
         alone = Clock(self.progress)
-        return alone._timed(name, work), alone.stages
+        return alone._timed(name, work), alone.stages[-1]
 
     def _timed(self, name: str, work: Callable[[], _T]) -> _T:
         counter, start = _Counter(), time.perf_counter()
@@ -66,10 +72,7 @@ class Clock:
             return work()
         finally:
             self._under_way.pop()
-            seconds, gpu = time.perf_counter() - start, peak_gpu_bytes()
-            peaks = (peak_memory_bytes() / 1e9, None if gpu is None else gpu / 1e9)
-            ended = StageTime.of(name, seconds, counter.processed, counter.items, *peaks)
-            self.stages = together([*self.stages, ended])
+            self.stages = together([*self.stages, _ended(name, start, counter)])
 
     def count(self, processed: int, items: str = TOKENS) -> None:
         """Add to what the stage under way has processed; nothing outside of stages."""
@@ -84,6 +87,12 @@ class Clock:
     def captured(self, log: CaptureLog, responses: Sequence[Response]) -> CaptureLog:
         """A log of captures, with the tokens counted of responses that are read for it and were not before."""
         return _CountedCaptures(log, {each.question_id: tokens_of(each) for each in responses}, self.count)
+
+
+def _ended(name: str, start: float, counter: _Counter) -> StageTime:
+    seconds, gpu = time.perf_counter() - start, peak_gpu_bytes()
+    peaks = (peak_memory_bytes() / 1e9, None if gpu is None else gpu / 1e9)
+    return StageTime.of(name, seconds, counter.processed, counter.items, *peaks)
 
 
 def tokens_of(response: Response) -> int:

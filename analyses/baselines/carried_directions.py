@@ -6,7 +6,7 @@ probe does, and those of the base the instruct checkpoint's. Nothing here decide
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from itertools import chain
 
 import numpy as np
@@ -19,8 +19,8 @@ from provenance.analyses.baselines.cross_fit import FOLDINGS, Folding, dealt_out
 from provenance.analyses.results.transfer import DirectionLayer, DirectionTransfer
 from provenance.analyses.transfer.training_variance import half_deviations, over_training_sets
 from provenance.probe.l1_path import Fit
-from provenance.processors.blas_threads import blas_threads
-from provenance.processors.side_by_side import side_by_side
+from provenance.processes.blas_threads import blas_threads
+from provenance.processes.fork_join import fork_join
 from provenance.records import Stage
 from provenance.statistics.bootstrap import (
     BOOTSTRAP_DRAWS,
@@ -52,8 +52,13 @@ class _Read:
     side: FittedSide
     test: Answers
     stream: NeuronRows
-    weights: Float[np.ndarray, "samples rows"]
-    """Resamples of questions, the same for every score."""
+    resamples: int
+    seed: int
+
+    @cached_property
+    def weights(self) -> Float[np.ndarray, "samples rows"]:
+        """Resamples of questions, the same for every score."""
+        return resampled_weights(self.test.features.units, draws=self.resamples, seed=self.seed)
 
 
 def carried_directions(
@@ -78,9 +83,9 @@ def carried_directions(
     def of(read: _Read) -> tuple[list[DirectionTransfer], list[DirectionLayer]]:
         with blas_threads(1):
             other = read.fitted_on != read.answers
-            return list(_carried(read, foldings, seed)) if other else [], list(_by_layer(read))
+            return list(_carried(read, foldings)) if other else [], list(_by_layer(read))
 
-    found = side_by_side([partial(of, read) for read in _readings(sides, tests, resamples, seed)])
+    found = fork_join([partial(of, read) for read in _readings(sides, tests, resamples, seed)])
     carried, layers = zip(*found, strict=True) if found else ((), ())
     return tuple(chain.from_iterable(carried)), tuple(chain.from_iterable(layers))
 
@@ -94,8 +99,7 @@ def _readings(
                 test = found[dataset]
                 stream = test.features.residual
                 if stream is not None and test.both_classes:
-                    weights = resampled_weights(test.features.units, draws=resamples, seed=seed)
-                    yield _Read(dataset, fitted_on, answers, side, test, stream, weights)
+                    yield _Read(dataset, fitted_on, answers, side, test, stream, resamples, seed)
 
 
 def _by_layer(read: _Read) -> Iterator[DirectionLayer]:
@@ -109,13 +113,13 @@ def _by_layer(read: _Read) -> Iterator[DirectionLayer]:
             )  # fmt: skip
 
 
-def _carried(read: _Read, foldings: int, seed: int) -> Iterator[DirectionTransfer]:
+def _carried(read: _Read, foldings: int) -> Iterator[DirectionTransfer]:
     features = read.test.features
     positive, units, n = features.hallucinated, features.units, len(features)
     probe = read.side.baselines.probe.scores(features.answer)
     given = resampled_aurocs(probe[:, None], positive, read.weights)
-    own = over_training_sets(given, half_deviations(read.side.halves, features), seed)
-    dealt = dealt_out((), positive, units, count=foldings, seed=seed)
+    own = over_training_sets(given, half_deviations(read.side.halves, features), read.seed)
+    dealt = dealt_out((), positive, units, count=foldings, seed=read.seed)
     for kind, directions in read.side.baselines.directions.items():
         chosen = directions.chosen
         scores = chosen.scores(read.stream)

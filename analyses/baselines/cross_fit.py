@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 
 from provenance.analyses.baselines.plain_classifiers import CountedTexts, fit_columns
 from provenance.analyses.controls.question_folds import FOLDS, folds
-from provenance.processors.side_by_side import side_by_side
+from provenance.processes.fork_join import fork_join
 
 FOLDINGS = 10  # averaged, as p of 25 single foldings of one set of answers lay between 0.024 and 0.072
 
@@ -57,7 +57,7 @@ def dealt_out(
     counted = [CountedTexts.of(text) for text in texts]
     if not counted:
         return tuple(Folding(part, np.empty((FOLDS, positive.size, 0))) for part in parts)
-    return tuple(side_by_side([partial(_scored_in, part, counted, positive, order) for part in parts]))
+    return tuple(fork_join([partial(_scored_in, part, counted, positive, order) for part in parts]))
 
 
 def _scored_in(

@@ -20,7 +20,7 @@ from provenance.activations.features import Features
 from provenance.activations.neuron_rows import NeuronRows
 from provenance.analyses.controls.question_folds import FOLDS, folds
 from provenance.probe.ridge import balanced, ridge_path, standardising
-from provenance.processors.blas_threads import blas_threads
+from provenance.processes.blas_threads import blas_threads
 from provenance.statistics.auroc import auroc
 from provenance.words import DIRECTIONS
 

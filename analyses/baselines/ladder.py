@@ -26,8 +26,8 @@ from provenance.analyses.controls.control_sets import SET_KINDS, SHUFFLED_LABELS
 from provenance.analyses.results.transfer import Rung, TransferResult
 from provenance.analyses.transfer.training_variance import half_deviations, over_training_sets
 from provenance.probe.l1_path import Fit
-from provenance.processors.blas_threads import blas_threads
-from provenance.processors.side_by_side import side_by_side
+from provenance.processes.blas_threads import blas_threads
+from provenance.processes.fork_join import fork_join
 from provenance.statistics.bootstrap import (
     BOOTSTRAP_DRAWS,
     estimate_of,
@@ -99,7 +99,9 @@ def ladder(
             plain = _plain(fitted, name, answers, weights, deviations, seed)
             return [*plain, *_nested(fitted, again, name, answers, weights, dealt[name])]
 
-    return tuple(rung for rungs in side_by_side([partial(of, *test) for test in tests.items()]) for rung in rungs)
+    return tuple(
+        rung for rungs in fork_join([partial(of, name, answers) for name, answers in tests.items()]) for rung in rungs
+    )
 
 
 def _dealt(answers: Answers, foldings: int, seed: int) -> tuple[Folding, ...]:

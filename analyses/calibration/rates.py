@@ -57,8 +57,8 @@ from provenance.errors import InputError, JobError
 from provenance.lab.doubts import NAME as DOUBTED
 from provenance.probe.l1_path import Fit
 from provenance.probe.sparse_probe import Probe
-from provenance.processors.blas_threads import blas_threads
-from provenance.processors.side_by_side import alone
+from provenance.processes.blas_threads import blas_threads
+from provenance.processes.fork_join import alone
 from provenance.records import Estimate, Verdict
 from provenance.statistics.bootstrap import CONFIDENCE
 

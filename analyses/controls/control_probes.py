@@ -16,7 +16,7 @@ from provenance.analyses.controls.question_folds import FOLDS, folds
 from provenance.errors import FitError
 from provenance.probe.ridge import fit_ridge
 from provenance.probe.sparse_probe import Probe, design_rows, training_rows
-from provenance.processors.blas_threads import blas_threads
+from provenance.processes.blas_threads import blas_threads
 from provenance.statistics.auroc import auroc
 
 T = TypeVar("T")

@@ -187,7 +187,7 @@ def _found(
     clock = gathered.subjects["instruct"].clock
     if not (settings.causal or scaling.benchmarks or settings.probe.rule == "paper"):
         gathered.drop()
-        return dict(zip(stages, clock.timed_side_by_side(searches), strict=True)), Scaled()
+        return dict(zip(stages, clock.timed_at_once(searches), strict=True)), Scaled()
     found: dict[Stage, Identified] = {}
     effects: list[CausalEffect] = []
     compliance: list[Compliance] = []

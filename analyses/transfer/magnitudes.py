@@ -29,7 +29,7 @@ from provenance.analyses.transfer.two_by_two import (
     scored,
 )
 from provenance.probe.sparse_probe import Probe
-from provenance.processors.side_by_side import side_by_side
+from provenance.processes.fork_join import fork_join
 from provenance.records import Estimate
 from provenance.statistics.auroc import aurocs
 
@@ -107,7 +107,7 @@ def scales(
     Controls were refitted on their own model's training answers, and are rescaled or refitted as the probe is.
     """
     given = Scaled(instruct_train, base_train, base_tests)
-    rows = side_by_side(
+    rows = fork_join(
         [
             partial(_plain, "raw", probe, base_tests, controls, seed),
             *(partial(_moved, kind, probe, given, controls, seed) for kind in MOVES),

@@ -45,7 +45,7 @@ def run_and_print(
 
     `out` is the folder for figures and report that the user gave; without one the run has its own.
     """
-    gc.freeze()  # what is loaded now is no garbage: a search through it takes half a second, after every model
+    gc.freeze()  # what is loaded stays: to search it for garbage takes half a second, each time a model is freed
     summary = run_job(job, db, (out or OUT) if figures else None, quiet=quiet, captures=captures)
     show = partial(print_run, verbose=verbose)
     print_then_draw(summary, show, lambda: results_written(summary, out) if figures else {}, as_json=as_json)

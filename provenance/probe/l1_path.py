@@ -26,8 +26,8 @@ from provenance.errors import ConvergenceError, FitError
 from provenance.probe.block_products import BLOCK_BYTES, columns, exact_products, products
 from provenance.probe.l1_newton import Point, solve_columns, violations
 from provenance.probe.l1_objective import dual_value, first_weights, loss, null_intercept, null_probability
-from provenance.processors.blas_threads import blas_threads
-from provenance.processors.side_by_side import at_most, side_by_side
+from provenance.processes.blas_threads import blas_threads
+from provenance.processes.fork_join import at_most, fork_join
 
 TOLERANCE = 1e-6  # of the optimality conditions, whose bound is 1
 POOL_BYTES = 1 << 27  # of columns in float64: 4,096 neurons at 4,000 rows
@@ -212,7 +212,7 @@ class L1Path:
             partial(self._solved, state, pool, loaded, C) for state, C in zip(states, waiting.values(), strict=True)
         ]
         with at_most(1) if self._is_small else nullcontext():
-            solved = side_by_side(work)
+            solved = fork_join(work)
         for state, (point, weights) in zip(states, solved, strict=True):
             used = np.flatnonzero(weights)
             state.ids, state.weights, state.intercept = pool[used], weights[used], point.intercept

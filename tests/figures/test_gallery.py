@@ -40,7 +40,7 @@ from provenance.figures.gallery import Drawn, attempted, draw, drawn, image
 from provenance.figures.tables import latex
 from provenance.figures.wording.run_words import MOST_WORDS
 from provenance.files import write_whole
-from provenance.processors.side_by_side import at_most
+from provenance.processes.fork_join import at_most
 from provenance.words import baseline_words
 
 ROOT = Path(__file__).parents[2]

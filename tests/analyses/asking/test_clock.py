@@ -1,5 +1,7 @@
 """The clock of a job: what a stage took is kept however it ends, and counts belong to the stage under way."""
 
+import os
+import time
 from collections.abc import Sequence
 from functools import partial
 
@@ -12,7 +14,7 @@ from provenance.analyses.asking.clock import ROWS, Clock
 from provenance.answers.prompts import Prompt
 from provenance.answers.sampling import Decoding, Draw, Respondent, Sampled
 from provenance.models.loading import LoadedModel
-from provenance.processors.side_by_side import at_most
+from provenance.processes.fork_join import at_most
 from provenance.records import CaptureChunk
 
 
@@ -49,14 +51,31 @@ def test_counts_go_to_the_innermost_stage_and_nowhere_outside(monkeypatch: pytes
     assert found == {"inner": (8, "rows", 3.0, 0.5), "outer": (2, "tokens", 3.0, 0.5)}
 
 
-def test_stages_side_by_side_each_have_their_own_time() -> None:
-    clock = Clock(Silent())
+def test_stages_at_once_each_have_their_own_time_and_no_smaller_peak_than_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "peak_gpu_bytes", lambda: 500_000_000 if os.getpid() == here else None)
+    clock, here = Clock(Silent()), os.getpid()
     clock.timed("before", lambda: None)
     with at_most(2):
-        found = clock.timed_side_by_side({name: partial(str.upper, name) for name in ("one", "two", "three")})
+        found = clock.timed_at_once({name: partial(str.upper, name) for name in ("one", "two", "three")})
     assert found == ["ONE", "TWO", "THREE"]
     assert [stage.name for stage in clock.stages] == ["before", "one", "two", "three"]
-    assert all(stage.seconds > 0 and stage.peak_memory_gb for stage in clock.stages)
+    assert all(stage.seconds > 0 and stage.peak_gpu_gb == 0.5 for stage in clock.stages)
+    memory = [stage.peak_memory_gb for stage in clock.stages]
+    assert all(peak and peak >= memory[0] for peak in memory)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_stages_at_once_of_which_one_fails_are_kept(processes: int) -> None:
+    def failing() -> None:
+        raise ValueError("no more")
+
+    clock = Clock(Silent())
+    with at_most(processes), pytest.raises(ValueError, match="no more"):
+        clock.timed_at_once({"one": failing, "two": partial(time.sleep, 0.01)})
+    assert [stage.name for stage in clock.stages] == ["one", "two"]
+    assert all(stage.seconds > 0 for stage in clock.stages)
 
 
 class Fixed:

@@ -37,7 +37,7 @@ from provenance.analyses.results.transfer import TransferResult
 from provenance.analyses.summary.report import summary_of
 from provenance.answers.questions import QuestionSet, load_questions
 from provenance.errors import PairError, SplitError
-from provenance.processors.side_by_side import at_most
+from provenance.processes.fork_join import at_most
 from provenance.records import Estimate, Question, Stage, Verdict
 
 pytestmark = pytest.mark.usefixtures("shapes_unchecked")

@@ -10,8 +10,8 @@ from provenance.errors import ConvergenceError, FitError
 from provenance.probe import l1_path
 from provenance.probe.l1_objective import residuals
 from provenance.probe.l1_path import Fit, L1Path, Problem
-from provenance.processors.blas_threads import blas_threads
-from provenance.processors.side_by_side import at_most
+from provenance.processes.blas_threads import blas_threads
+from provenance.processes.fork_join import at_most
 
 STEPS = (1.01, 3.0, 30.0, 1000.0)  # multiples of alpha_max, from just above it to where every row is separated
 
