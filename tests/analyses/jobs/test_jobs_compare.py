@@ -115,7 +115,7 @@ def test_one_model_is_in_memory_at_a_time_and_each_is_loaded_twice_at_most(
     assert report.activation_correlation is not None
 
 
-@pytest.mark.costly
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux alone")
 def test_several_processes_find_what_one_finds(tmp_path: Path) -> None:
     base = make_speaker(tmp_path / "base", chat=False)

@@ -200,8 +200,9 @@ def test_linear_algebra_has_one_thread_in_every_piece() -> None:
 
 
 KILLED = r"""
-import os, time
+import os, signal, time
 from provenance.processes.fork_join import at_most, fork_join
+signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs inherit that it is ignored
 def waited():
     os.write(1, f"{os.getpid()}\n".encode())
     time.sleep(60)
