@@ -158,13 +158,11 @@ def read_of(spec: GalleryFigure, source: Source, run: int) -> Read:
 def _attempted(gallery: Iterable[tuple[GalleryFigure, Read]], forms: Sequence[str]) -> Attempt:
     """Every figure, each by what reads its rows."""
     tried = {spec.name: _tried(partial(_drawn, spec, read)) for spec, read in gallery}
-    made = {name: found for name, found in tried.items() if isinstance(found, Drawn)}
-    rendered = [partial(_tried, partial(_rendered, each, forms)) for each in made.values()] if forms else []
-    for name, found in zip(made, fork_join(rendered), strict=bool(forms)):
-        if isinstance(found, str):
-            tried[name] = found
-        else:
-            made[name].images.update(found)
+    if forms:
+        made = [found for found in tried.values() if isinstance(found, Drawn)]
+        rendered = fork_join([partial(_tried, partial(_rendered, each, forms)) for each in made])
+        for each, found in zip(made, rendered, strict=True):
+            tried[each.spec.name] = found if isinstance(found, str) else replace(each, images=found)
     failed = {name: reason for name, reason in tried.items() if isinstance(reason, str)}
     for name, reason in failed.items():
         logger.warning("%s was not drawn: %s", name, reason)

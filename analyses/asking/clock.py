@@ -42,7 +42,13 @@ class Clock:
     def timed(self, name: str, work: Callable[[], _T]) -> _T:
         """Run one stage; one of a name that was there before adds to it."""
         self.progress.stage(name)
-        return self._timed(name, work)
+        counter, start = _Counter(), time.perf_counter()
+        self._under_way.append(counter)
+        try:
+            return work()
+        finally:
+            self._under_way.pop()
+            self.stages = together([*self.stages, _ended(name, start, counter)])
 
     def timed_at_once(self, work: Mapping[str, Callable[[], _T]]) -> list[_T]:
         """Run stages at once that do not depend on one another, as `fork_join` does.
@@ -53,26 +59,13 @@ class Clock:
             self.progress.stage(name)
         start, stages = time.perf_counter(), list[StageTime]()
         try:
-            parts = fork_join([partial(self._timed_alone, name, each) for name, each in work.items()])
+            parts = fork_join([partial(_timed_alone, name, each) for name, each in work.items()])
             stages = [stage for _, stage in parts]
         finally:
             here = [_ended(name, start, _Counter()) for name in work]  # with the peaks of this process
             own = [replace(each, seconds=0.0) for each in here] if stages else here
             self.stages = together([*self.stages, *own, *stages])
         return [found for found, _ in parts]
-
-    def _timed_alone(self, name: str, work: Callable[[], _T]) -> tuple[_T, StageTime]:
-        alone = Clock(self.progress)
-        return alone._timed(name, work), alone.stages[-1]
-
-    def _timed(self, name: str, work: Callable[[], _T]) -> _T:
-        counter, start = _Counter(), time.perf_counter()
-        self._under_way.append(counter)
-        try:
-            return work()
-        finally:
-            self._under_way.pop()
-            self.stages = together([*self.stages, _ended(name, start, counter)])
 
     def count(self, processed: int, items: str = TOKENS) -> None:
         """Add to what the stage under way has processed; nothing outside of stages."""
@@ -87,6 +80,11 @@ class Clock:
     def captured(self, log: CaptureLog, responses: Sequence[Response]) -> CaptureLog:
         """A log of captures, with the tokens counted of responses that are read for it and were not before."""
         return _CountedCaptures(log, {each.question_id: tokens_of(each) for each in responses}, self.count)
+
+
+def _timed_alone(name: str, work: Callable[[], _T]) -> tuple[_T, StageTime]:
+    start = time.perf_counter()
+    return work(), _ended(name, start, _Counter())
 
 
 def _ended(name: str, start: float, counter: _Counter) -> StageTime:

@@ -192,8 +192,8 @@ def _found(
     effects: list[CausalEffect] = []
     compliance: list[Compliance] = []
     own: dict[Stage, Int[np.ndarray, " _"]] = {}
-    for stage in stages:
-        found[stage] = clock.timed(f"probe {stage}", searches[f"probe {stage}"])
+    for stage, (name, search) in zip(stages, searches.items(), strict=True):
+        found[stage] = clock.timed(name, search)
         ids = found["instruct"].result.h_neurons
         if settings.causal:
             effects += intervened(gathered, stage, ids, seed=settings.seed)

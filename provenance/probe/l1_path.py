@@ -14,7 +14,7 @@ Source: Tibshirani et al. 2012, doi:10.1111/j.1467-9868.2011.01004.x (strong rul
 """
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -27,7 +27,7 @@ from provenance.probe.block_products import BLOCK_BYTES, columns, exact_products
 from provenance.probe.l1_newton import Point, solve_columns, violations
 from provenance.probe.l1_objective import dual_value, first_weights, loss, null_intercept, null_probability
 from provenance.processes.blas_threads import blas_threads
-from provenance.processes.fork_join import at_most, fork_join
+from provenance.processes.fork_join import fork_join
 
 TOLERANCE = 1e-6  # of the optimality conditions, whose bound is 1
 POOL_BYTES = 1 << 27  # of columns in float64: 4,096 neurons at 4,000 rows
@@ -206,13 +206,12 @@ class L1Path:
     def _all_solved(
         self, waiting: dict[int, float], pool: Int[np.ndarray, " pool"], loaded: Float64[np.ndarray, "pool rows"]
     ) -> list[Point]:
-        """Every problem solved on the pool, side by side where that takes longer than to begin a process."""
+        """Every problem solved on the pool, all at once where that takes longer than to begin a process."""
         states = [self._states[i] for i in waiting]
         work = [
             partial(self._solved, state, pool, loaded, C) for state, C in zip(states, waiting.values(), strict=True)
         ]
-        with at_most(1) if self._is_small else nullcontext():
-            solved = fork_join(work)
+        solved = [piece() for piece in work] if self._is_small else fork_join(work)
         for state, (point, weights) in zip(states, solved, strict=True):
             used = np.flatnonzero(weights)
             state.ids, state.weights, state.intercept = pool[used], weights[used], point.intercept

@@ -52,7 +52,8 @@ def alone() -> None:
 def fork_join(work: Sequence[Callable[[], _T]]) -> list[_T]:
     """Results of pieces of work that do not depend on one another, in their order.
 
-    Each has one thread of linear algebra. Pieces may do the same with their parts: processors are divided among them.
+    In a process of its own a piece has one thread of linear algebra. Pieces may do the same with their parts:
+    processors are divided among them.
 
     Raises:
         JobError: A process ended without a result, as where a system has no memory left.
@@ -60,9 +61,7 @@ def fork_join(work: Sequence[Callable[[], _T]]) -> list[_T]:
     """
     allowed = _allowed()
     count = min(allowed, len(work))
-    if count < 2:
-        return [piece() for piece in work]
-    crew = _crew(work, count, allowed // count)
+    crew = _crew(work, count, allowed // count) if count > 1 else []
     if not crew:
         return [piece() for piece in work]
     found, left = dict[int, _T](), iter(range(len(work)))
