@@ -86,6 +86,7 @@ def _kept(report: OriginReport) -> Iterator[object]:
     yield from report.evidence.compliance_arms
     yield from report.evidence.compliance_slopes
     yield from report.evidence.side_effects
+    yield from report.evidence.text_effects
     yield from report.evidence.patching
 
 

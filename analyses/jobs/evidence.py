@@ -272,6 +272,7 @@ def evidence_of(
         item_readings=tuple(row for each in shown.scaled.compliance for row in each.readings),
         patching=shown.scaled.exchanged.effects,
         side_effects=tuple(row for each in shown.scaled.compliance for row in each.side_effects),
+        text_effects=tuple(row for each in shown.scaled.compliance for row in each.texts),
         reply_judges=tuple(row for each in shown.scaled.compliance for row in each.agreements),
         claims=(
             shown.carried.claim,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from provenance.analyses.results.behaviour import ComplianceArm, ComplianceSlope, PatchEffect, SideEffect
+from provenance.analyses.results.behaviour import ComplianceArm, ComplianceSlope, PatchEffect, SideEffect, TextEffect
 from provenance.analyses.results.drift import DriftResult, DriftTest
 from provenance.analyses.results.probes import HeldOut
 from provenance.analyses.results.timeline import TimelinePoint
@@ -15,8 +15,8 @@ _SET = "Question set."
 _NUMBER = "Number of the replicate, from 1."
 _SEED = "Seed of the replicate's answers, splits, nulls and bootstraps."
 OF_EVERY_REPLICATE = (
-    TransferResult, Rung, HeldOut, DriftResult, DriftTest, ComplianceArm, ComplianceSlope, SideEffect, PatchEffect,
-    TimelinePoint,
+    TransferResult, Rung, HeldOut, DriftResult, DriftTest, ComplianceArm, ComplianceSlope, SideEffect, TextEffect,
+    PatchEffect, TimelinePoint,
 )  # fmt: skip
 """Declared results that are kept of every replicate, and of all of them together; a probe's are of the instruct one."""
 

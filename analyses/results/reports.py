@@ -81,6 +81,8 @@ class Evidence:
     """By model, benchmark and kind of set."""
     side_effects: tuple[SideEffect, ...] = ()
     """By model, question set and factor; empty without benchmarks."""
+    text_effects: tuple[TextEffect, ...] = ()
+    """By model, text and factor; empty without texts."""
     reply_examples: tuple[ReplyExample, ...] = ()
     item_readings: tuple[ItemReading, ...] = ()
     """By model, benchmark, item and factor; empty without benchmarks."""

@@ -18,7 +18,7 @@ from provenance.analyses.summary.values import SCHEMA, as_json, probe_neurons
 
 NOT_LOOKED_AT = dict.fromkeys((
     "directions", "two_by_two", "agreement", "judges", "refusals", "scales", "signs", "power", "interventions",
-    "compliance", "compliance_slopes", "side_effects", "patching", "reply_judges",
+    "compliance", "compliance_slopes", "side_effects", "text_effects", "patching", "reply_judges",
 ))  # fmt: skip
 """Keys of `evidence` in a run without a forward pass."""
 
@@ -38,6 +38,7 @@ def evidence(found: Evidence) -> dict[str, Any]:
         "compliance": [asdict(arm) for arm in found.compliance_arms] or None,
         "compliance_slopes": [_intervention(slope) for slope in found.compliance_slopes] or None,
         "side_effects": [asdict(row) for row in found.side_effects] or None,
+        "text_effects": [asdict(row) for row in found.text_effects] or None,
         "patching": [_intervention(effect) for effect in found.patching] or None,
         "reply_judges": [asdict(row) for row in found.reply_judges] or None,
     }

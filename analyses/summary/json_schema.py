@@ -17,6 +17,7 @@ from provenance.analyses.results.behaviour import (
     PatchEffect,
     ReplyAgreement,
     SideEffect,
+    TextEffect,
 )
 from provenance.analyses.results.claims import Claim, Power, Reason
 from provenance.analyses.results.drift import DriftResult, DriftTest
@@ -118,6 +119,7 @@ def _results() -> dict[str, Schema]:
         "compliance": _rows(ComplianceArm),
         "compliance_slopes": _rows(ComplianceSlope, n_draws=_COUNT),
         "side_effects": _rows(SideEffect),
+        "text_effects": _rows(TextEffect),
         "patching": _rows(PatchEffect, n_draws=_COUNT),
         "reply_judges": _rows(ReplyAgreement),
         "verdict": _verdict(),

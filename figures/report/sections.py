@@ -67,7 +67,7 @@ QUERIES = (
     "stages", "examples",
 )  # fmt: skip
 """Named queries of the tables."""
-OVER_REPLICATES = ("compliance", "compliance-slopes", "side-effects", "patching", "trace")
+OVER_REPLICATES = ("compliance", "compliance-slopes", "side-effects", "text-effects", "patching", "trace")
 """Those of them that are about all replicates of a run; the others are about the first one."""
 Section = Callable[[Results], ReportTable | None]
 MOST_LAYERS = 12  # rows of layers on one screen
@@ -102,8 +102,8 @@ WEIGHTS: Sequence[Section] = (lineage, by_kind, config)
 SECTIONS: Mapping[RunKind, Sequence[Section]] = {
     "comparison": (
         *REPLICATES, ladder, DIRECTIONS, cells, agreement, JUDGES, refusals, scales, drift_tests, overlap_nulls, power,
-        intervention, EACH_SLOPE, COMPLIANCE, SIDE_EFFECTS, REPLY_JUDGES, PATCHING, transfer, drift, overlap,
-        identification, baselines, path, stability, stable_neurons, clusters,
+        intervention, EACH_SLOPE, COMPLIANCE, SIDE_EFFECTS, TEXTS, REPLY_JUDGES, PATCHING, transfer, drift,
+        overlap, identification, baselines, path, stability, stable_neurons, clusters,
         *WEIGHTS, mapping, layers, funnel, h_neurons, neuron_cards, datasets,
         STAGES,
     ),
@@ -178,6 +178,7 @@ TERMINAL: Mapping[RunKind, Sequence[Section]] = {
         intervention,
         SLOPES,
         SIDE_EFFECTS,
+        TEXTS,
         _brief(PatchEffect, "patching", "stage", "benchmark", "outcome", "kind", "effect", "p_value", "disturbance"),
         *REPLICATES,
         _brief(Funnel, "funnel", "stage", "dataset", "split", "asked", "answered", "consistent", "captured"),
@@ -192,7 +193,7 @@ TERMINAL: Mapping[RunKind, Sequence[Section]] = {
     "drift": (drift, layers),
     "lineage": WEIGHTS,
     "trace": (overview, trace, kept),
-    "intervention": (claims, SLOPES, SIDE_EFFECTS, REPLY_JUDGES),
+    "intervention": (claims, SLOPES, SIDE_EFFECTS, TEXTS, REPLY_JUDGES),
 }
 """Tables shown on a terminal at the end of a run with `-v`."""
 BRIEF: Mapping[RunKind, Sequence[Section]] = {

@@ -45,6 +45,7 @@ from provenance.words import DIRECTIONS
 
 RUNGS = (*BASELINES, "all_together", "directions_together")
 SIDE_EFFECT = SideEffect("instruct", "plain", 3.0, 40, around(0.5, 0.1, 40), 0.4, 0.1, 0.0, 0.0, 20.0, 2.5)
+TEXT_EFFECT = TextEffect("instruct", "prose", 3.0, 12, 800, around(3.1, 0.1, 12), around(0.2, 0.05, 12))
 CLAIMS = ("transfer", "beyond_confidence", "drift", "overlap", "function_base", "function_instruct")
 MISSING = float("nan")
 """Stands for a number that arithmetic did not define; the database and the JSON must say null."""
@@ -398,13 +399,13 @@ def compliance_of(
 
 
 def with_compliance(report: OriginReport, *found: Compliance) -> OriginReport:
-    """A report with what scaling neurons does on benchmarks, and to plain questions."""
+    """A report with what scaling neurons does on benchmarks, to plain questions, and to a text."""
     arms, slopes, claims = (
         tuple(row for each in found for row in getattr(each, part)) for part in ("arms", "slopes", "claims")
     )
     evidence = replace(
         report.evidence, compliance_arms=arms, compliance_slopes=slopes, side_effects=(SIDE_EFFECT,),
-        claims=(*report.evidence.claims, *claims),
+        text_effects=(TEXT_EFFECT,), claims=(*report.evidence.claims, *claims),
     )  # fmt: skip
     return replace(report, evidence=evidence)
 
@@ -433,7 +434,7 @@ def compliance_report_of(layers: int = 4, per_layer: int = 16) -> ComplianceRepo
         replies_of("instruct", "premises"),
         claims,
         "In one sentence.",
-        (TextEffect("instruct", "prose", 3.0, 12, 800, around(3.1, 0.1, 12), around(0.2, 0.05, 12)),),
+        (TEXT_EFFECT,),
         tuple(
             ItemReading(row.stage, row.benchmark, row.item, row.alpha, row.read_as, row.read_by, "Why?")
             for row in replies_of("instruct", "premises")

@@ -121,7 +121,7 @@ def rows_of_one(slope: float) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    "name", ["compliance", "compliance-slopes", "side-effects", "patching", "ladder", "drift-tests"]
+    "name", ["compliance", "compliance-slopes", "side-effects", "text-effects", "patching", "ladder", "drift-tests"]
 )
 def test_the_first_replicate_is_the_run_without_the_others(study: str, name: str) -> None:
     plain, over = run_query(study, name, {"run": 1}), over_replicates(study, name, 1)
@@ -210,6 +210,11 @@ def test_the_report_of_a_run_has_the_slopes_of_every_replicate_and_the_terminal_
     assert [row[0] for row in slopes.rows] == ["all"] * 8 + [str(number) for number in (1, 2, 3) for _ in range(8)]
     [arms] = [table for table in folded_sections(results) if table.title == "Compliance"]
     assert arms.note.endswith("Over 3 replicates: medians, p doubled.")
+    tables = (folded_sections(results), terminal_sections(results, verbose=True))
+    [text, again] = [table for each in tables for table in each if table.title == "A text with the H-Neurons scaled"]
+    assert text == again
+    assert [row[:3] for row in text.rows] == [("instruct", "prose", "3")]
+    assert text.note.endswith("Over 3 replicates: medians, p doubled.")
     [shown] = [table for table in terminal_sections(results, verbose=True) if table.title == slopes.title]
     assert list(shown.rows) == [row[1:] for row in slopes.rows[:8]]
     page = study_html(study, "s", drawn)
