@@ -162,8 +162,9 @@ def test_settings_reach_the_job_as_tuples_and_paths(monkeypatch: pytest.MonkeyPa
     provenance.compare("a", "b", questions="q.jsonl", neurons="h.json", base_url="http://127.0.0.1:1", engine="openai")
     [job] = taken
     assert (job.questions, job.neurons, job.base_url) == (("q.jsonl",), Path("h.json"), ("http://127.0.0.1:1",))
-    provenance.compare("a", "b", alphas=[0, 1], behaviour=["one", "two"], C=1)
+    provenance.compare("a", "b", alphas=[0, 1], behaviour=["one", "two"], C=1, neutral_text=Path("prose.txt"))
     assert repr((taken[1].alphas, taken[1].behaviour, taken[1].C)) == "((0.0, 1.0), ('one', 'two'), 1.0)"
+    assert taken[1].neutral_text == ("prose.txt",)
 
 
 def test_importing_the_package_imports_no_torch_and_a_path_is_a_database(db: str) -> None:

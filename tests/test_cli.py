@@ -41,7 +41,7 @@ COMMANDS = {
         "--judge", "--judge-model", "--agreeing-only", "--engine", "--base-url", "--ray-address", "--ray-workers",
         "--batch-size", "--quick", "--seed",
         "--json", "--quiet", "--verbose", "--family", "--weights-only", "--neurons", "--causal", "--behaviour",
-        "--alphas", "--sets", "--items", "--reply-tokens", "--control", "--other", "--stream",
+        "--alphas", "--sets", "--items", "--reply-tokens", "--neutral-text", "--control", "--other", "--stream",
         "--no-figures", "--dry-run", "--replicates", "--responses", "--positive", "--concept",
     },
     ("trace",): {

@@ -88,11 +88,12 @@ def test_neurons_that_make_a_model_yield_are_found_to(yielder: Path, tmp_path: P
 def test_a_comparison_asks_both_models(yielder: Path, tmp_path: Path, forked: ForkedCli) -> None:
     """The base has the same neurons at other places, and does not read what they write, though it is as much."""
     base = deaf_and_permuted(yielder, tmp_path / "base")
-    questions = write_questions(tmp_path / "cities.jsonl", known=10, unknown=10)
+    questions, text = write_questions(tmp_path / "cities.jsonl", known=10, unknown=10), prose(tmp_path / "prose.txt")
     done = forked.run(
         tmp_path, "compare", base, yielder, "--neurons", listed(tmp_path / "list.csv", PLANTED, OTHERS[:2]),
         "--questions", questions,
-        "--behaviour", contexts(tmp_path / "misled.jsonl"), "--base-prompt", "{question}", "--samples", 1, "--quick",
+        "--behaviour", contexts(tmp_path / "misled.jsonl"), "--neutral-text", text,
+        "--base-prompt", "{question}", "--samples", 1, "--quick",
         "--max-new-tokens", 3, "--reply-tokens", 4, "--alphas", "0,1,3", "--instruct-prompt", "{question}", "--db",
         "sqlite:///x.db", "--json", "-q", UNDRAWN,
     )  # fmt: skip
@@ -125,6 +126,32 @@ def test_a_comparison_asks_both_models(yielder: Path, tmp_path: Path, forked: Fo
     assert [row for row in summary["compliance_slopes"] if row["stage"] == "instruct"] == [
         without_draws(row) for row in alone["slopes"]
     ]
+    reads_as_alone(tmp_path, summary["text_effects"], {"instruct": yielder, "base": base}, text)
+
+
+def reads_as_alone(folder: Path, found: list[dict[str, Any]], models: dict[str, Path], text: Path) -> None:
+    """Both models find a text as probable as each one does by itself with its own neurons, and not with the other's."""
+    neurons = {"instruct": PLANTED, "base": base_places(f"sqlite:///{folder / 'x.db'}")}
+    for stage, other in (("instruct", "base"), ("base", "instruct")):
+        rows = [{**row, "stage": ""} for row in found if row["stage"] == stage]
+        assert [(row["alpha"], row["text"], row["n"]) for row in rows] == [(a, "prose", 12) for a in (0, 1, 3)]
+        for whose in (stage, other):
+            own = folder / f"{stage}-{whose}"
+            own.mkdir()
+            alone = intervened(own, models[stage], neurons[whose], "--limit", 2, "--sets", 1, "--neutral-text", text)
+            assert ([{**row, "stage": ""} for row in alone["texts"]] == rows) == (whose == stage)
+
+
+def prose(path: Path) -> Path:
+    """A text in as many passages as an interval needs."""
+    path.write_text("\n\n".join(f"River {number} is long, and towns lie at it." for number in range(12)), "utf-8")
+    return path
+
+
+def base_places(database: str) -> tuple[int, ...]:
+    """Flat ids of the H-Neurons' counterparts in the base."""
+    rows = run_query(database, "mapping").records()
+    return tuple(row["base_layer"] * D_M + row["base_index"] for row in rows)
 
 
 def test_a_comparison_that_cannot_ask_is_refused_before_any_model_runs(yielder: Path, tmp_path: Path) -> None:
@@ -132,12 +159,20 @@ def test_a_comparison_that_cannot_ask_is_refused_before_any_model_runs(yielder: 
     (tmp_path / "alike.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
     questions = write_questions(tmp_path / "misled.jsonl", known=10, unknown=10)
     (tmp_path / "other").mkdir()
+    blank = tmp_path / "blank.txt"
+    blank.write_text(" \n\n", "utf-8")
+    text, asked = prose(tmp_path / "prose.txt"), ("--behaviour", contexts(tmp_path / "own.jsonl"))
     given = ("compare", yielder, yielder, "--questions", questions, "--db", f"sqlite:///{tmp_path / 'x.db'}")
     for more, found in (
         (("--behaviour", tmp_path / "alike.jsonl"), "begins like another"),
         (("--behaviour", contexts(tmp_path / "other" / "misled.jsonl")), "misled, misled"),
         (("--behaviour", tmp_path / "alike.jsonl", "--control", "unrelated"), "--control and --behaviour"),
         (("--alphas", "0,1"), "--alphas alone"),
+        (("--neutral-text", text), "--neutral-text alone"),
+        ((*asked, "--neutral-text", tmp_path / "none.txt"), "No such file"),
+        ((*asked, "--neutral-text", blank), "nothing but blanks"),
+        ((*asked, "--neutral-text", text, "--neutral-text", text), "prose, prose"),
+        ((*asked, "--neutral-text", prose(tmp_path / "misled.txt")), "misled, own, misled"),
     ):
         assert found in refused(*given, "--instruct-template", "none", *more, code=2)[1]
 

@@ -61,8 +61,13 @@ def test_benchmarks_are_counted_arm_by_arm(tmp_path: Path) -> None:
     ]
     misled.write_text("\n".join(map(json.dumps, rows)), "utf-8")
     premises.write_text(json.dumps({"id": "p", "question": "Why is the sun cold?", "rebuttals": []}), "utf-8")
-    job = Job(*LAB, behaviour=(str(misled), str(premises)), alphas=(0.0, 1.0, 2.0), sets=5, items=4, reply_tokens=9)
-    tokens = 0
+    prose = tmp_path / "prose.txt"
+    prose.write_text("A river.\n\nIt is long, and many towns lie at its banks.\n", "utf-8")
+    job = Job(
+        *LAB, behaviour=(str(misled), str(premises)), alphas=(0.0, 1.0, 2.0), sets=5, items=4, reply_tokens=9,
+        neutral_text=(str(prose),),
+    )  # fmt: skip
+    tokens = 3 * (len("A river.It is long, and many towns lie at its banks.") // CHARACTERS_PER_TOKEN)
     for benchmark in job.scaling().benchmarks:
         for ways in [1, *[2 + benchmark.has_options] * (1 + 3 * 5), 2]:  # at last the neurons of negative weight
             for item in benchmark.items * ways:
@@ -73,11 +78,11 @@ def test_benchmarks_are_counted_arm_by_arm(tmp_path: Path) -> None:
     assert {ref: replace(work, scaled_tokens=0) for ref, work in works.items()} == plain
     assert [work.scaled_tokens for work in works.values()] == [tokens] * 2
     options = ("--alphas", "0,1,2", "--sets", 5, "--items", 4, "--reply-tokens", 9)
-    files = ("--behaviour", misled, "--behaviour", premises)
+    files = ("--behaviour", misled, "--behaviour", premises, "--neutral-text", prose)
     shown = " ".join(invoke("compare", *LAB, "--dry-run", *options, *files).stdout.split())
     said = f"at most {2 * tokens:,} of them with neurons scaled"
     assert said in shown
-    counts = "sets = 5\nitems = 4\nreply_tokens = 9\n"
+    counts = f'sets = 5\nitems = 4\nreply_tokens = 9\nneutral_text = ["{prose}"]\n'
     text = f'[behaviour]\nbenchmarks = ["{misled}", "{premises}"]\nalphas = [0, 1, 2]\n{counts}'
     (tmp_path / "s.toml").write_text(f'{text}[[family]]\nname = "lab-inherited"', "utf-8")
     [member] = json.loads(invoke("study", tmp_path / "s.toml", "--dry-run", "--json").stdout)["members"]

@@ -23,6 +23,7 @@ from provenance.analyses.jobs.job_checks import (
     check_names,
     check_options,
     check_order,
+    check_texts,
     judging_endpoint,
     reply_judge,
 )
@@ -42,6 +43,7 @@ from provenance.checkpoints.names import CheckpointRef, require_tokenizer
 from provenance.defaults import AUTO, BATCH_SIZE, MAX_NEW_TOKENS, PER_CLASS, REPLY_TOKENS, SAMPLES_PER_QUESTION
 from provenance.errors import InputError
 from provenance.lab.manifest import question_sets
+from provenance.language.passages import read_passages
 from provenance.models.chat_template import Variables
 from provenance.models.devices import found_dtype
 from provenance.models.loading import check_config
@@ -105,6 +107,8 @@ class Job:
     questions of a set, and 100 plain questions."""
     reply_tokens: int = REPLY_TOKENS
     """Most new tokens of a free reply to these benchmarks."""
+    neutral_text: tuple[str, ...] = ()
+    """Text files that both models read while the H-Neurons are scaled, beside these benchmarks."""
     control: NegativeControlKind | None = None
     """Negative control to run in place of the comparison."""
     other: str | None = None
@@ -229,7 +233,7 @@ class Job:
         Raises:
             PairError: The checkpoints cannot be compared.
             CheckpointError, InputError, JobError: See `sides`, `check_prompts`, `question_sets`, `given`, `judging`,
-                `place`, `reached` and `Reached`; or there is no such device.
+                `place`, `reached`, `check_texts` and `Reached`; or there is no such device.
         """
         judge = self.judging()
         with reached(self.place()) as there:
@@ -245,9 +249,10 @@ class Job:
                 answers.check_checkpoints((base, instruct))
                 pools = answers.pools((base, instruct), self.settings().shares, self.seed)
                 sets, concept, told = answers.sets, answers.concept, answers.told()
-            check_names([*sets, *scaling.benchmarks])
+            check_names([*sets, *scaling.benchmarks, *scaling.texts])
             asking = job.settings().collection
             check_benchmarks((base, instruct), asking, scaling)
+            check_texts((base, instruct), scaling)
             other = {"other": self.other or "a randomly initialised model"} if self.control == "unrelated" else {}
             served = there.models((base, instruct), asking["instruct"], devices.of_models)
             with prepared(self.control, self.other, base, self.seed, folder) as control:
@@ -360,18 +365,18 @@ class Job:
         return questions.limited(self.limit, self.seed)
 
     def scaling(self) -> ScaledBenchmarks:
-        """The benchmarks that both models are asked while neurons are scaled.
+        """The benchmarks that both models are asked, and the texts that they read, while neurons are scaled.
 
         Raises:
-            QuestionError: One is missing or malformed.
-            InputError: Two have one name.
+            QuestionError: A benchmark is missing or malformed.
+            InputError: Two have one name; or see `read_passages`.
         """
         most = self.limit if self.items is None else self.items
         found = tuple(each.limited(most) for text in self.behaviour for each in read_benchmarks(Path(text)))
         asked = PLAIN_ITEMS if self.items is None else self.items
         return ScaledBenchmarks(
             found, self.alphas, self.sets, self.reply_tokens, self.judge_model, self.seed, plain_items=asked,
-            replicated=self.replicates > 1,
+            replicated=self.replicates > 1, texts=tuple(read_passages(Path(text)) for text in self.neutral_text),
         )  # fmt: skip
 
     def given(self, instruct: OpenCheckpoint) -> NeuronSet | None:

@@ -20,8 +20,7 @@ from provenance.analyses.behaviour.scaled_benchmarks import (
     ScaledBenchmarks,
     compliance_of,
 )
-from provenance.analyses.behaviour.side_effects import windows_of
-from provenance.analyses.jobs.job_checks import reply_judge
+from provenance.analyses.jobs.job_checks import check_texts, reply_judge
 from provenance.analyses.jobs.opened_job import OpenedJob
 from provenance.analyses.results.reports import ComplianceReport
 from provenance.answers.prompts import BASE_PROMPT, PromptFormat
@@ -109,15 +108,14 @@ class InterveneJob:
             CheckpointError, ArchitectureError: The checkpoint is missing, incomplete, or of an unknown layout.
             InputError: The neuron list, a factor, a count or a judge is of no use.
             QuestionError: A benchmark is malformed, or given twice.
-            InputError: A text has nothing that can be read; see `windows_of`.
+            InputError: A text has nothing that can be read; see `check_texts`.
         """
         side = clock.timed("headers", self.open)
         listed = self.listed(side)
         if not listed.h_ids.size:
             raise InputError("neurons to scale", found=f"none in {listed.source}", remedy="give a list with H-Neurons")
         scaling, judge = self.scaling(), reply_judge(self.judge, self.judge_model)
-        for text in scaling.texts:
-            windows_of(text, side.checkpoint.folder, side.tokenizer)
+        check_texts((side,), scaling)
         device = found_device(self.device)
         job = replace(self, device=device, dtype=found_dtype(self.dtype, device, {side.info.dtype}))
         settings = job.settings(side)

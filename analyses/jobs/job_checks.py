@@ -11,12 +11,14 @@ from provenance.analyses.asking.collection import CollectionSettings
 from provenance.analyses.asking.models import OpenCheckpoint
 from provenance.analyses.behaviour.asked_items import written
 from provenance.analyses.behaviour.scaled_benchmarks import ScaledBenchmarks, free_prompt
+from provenance.analyses.behaviour.side_effects import windows_of
 from provenance.analyses.jobs.effort import QUICK
 from provenance.answers.questions import QuestionSet
 from provenance.benchmarks.items import Benchmark
 from provenance.benchmarks.reply_judge import ReplyJudge
 from provenance.errors import InputError
 from provenance.hub.endpoint import JUDGE, Endpoint
+from provenance.language.passages import Passages
 from provenance.records import Stage
 
 logger = logging.getLogger(__name__)
@@ -27,6 +29,7 @@ COUNTS = (
 """Settings that count something."""
 OF_BENCHMARKS: Mapping[str, str] = {
     "alphas": "--alphas", "sets": "--sets", "items": "--items", "reply_tokens": "--reply-tokens",
+    "neutral_text": "--neutral-text",
 }  # fmt: skip
 """Settings of benchmarks that are asked with neurons scaled."""
 ASKING: Mapping[str, str] = {
@@ -116,8 +119,8 @@ def _check_responses(options: Mapping[str, Any], defaults: Mapping[str, Any]) ->
         )
 
 
-def check_names(sets: Sequence[QuestionSet | Benchmark]) -> None:
-    """Refuse question sets and benchmarks of one name, by which results are kept.
+def check_names(sets: Sequence[QuestionSet | Benchmark | Passages]) -> None:
+    """Refuse question sets, benchmarks and texts of one name, by which results are kept.
 
     Raises:
         InputError: Two have one name.
@@ -125,7 +128,7 @@ def check_names(sets: Sequence[QuestionSet | Benchmark]) -> None:
     names = [each.name for each in sets]
     if len(set(names)) < len(names):
         raise InputError(
-            "question sets and benchmarks with different names",
+            "question sets, benchmarks and texts with different names",
             found=", ".join(names),
             remedy="rename a file, or leave one out",
         )
@@ -144,6 +147,17 @@ def check_benchmarks(
     for benchmark in scaling.benchmarks:
         for side in sides:
             written(benchmark, free_prompt(how[side.stage].prompt).framed(side.tokenizer), side.tokenizer)
+
+
+def check_texts(sides: Sequence[OpenCheckpoint], scaling: ScaledBenchmarks) -> None:
+    """Put every text into the tokens of the models, so that one that cannot be read fails before hours of work.
+
+    Raises:
+        InputError, CheckpointError: See `windows_of`.
+    """
+    for text in scaling.texts:
+        for side in sides:
+            windows_of(text, side.checkpoint.folder, side.tokenizer)
 
 
 def check_order(sides: Sequence[OpenCheckpoint], *, needs_template: bool) -> None:

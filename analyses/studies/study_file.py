@@ -29,6 +29,7 @@ NAME = re.compile(r"[A-Za-z0-9_][\w.+-]{0,99}", re.ASCII)
 """Names of studies and their members, which are also those of folders."""
 BEHAVIOUR: Mapping[str, str] = {
     "benchmarks": "behaviour", "alphas": "alphas", "sets": "sets", "items": "items", "reply_tokens": "reply_tokens",
+    "neutral_text": "neutral_text",
 }  # fmt: skip
 """Keys of a table [behaviour], and the fields of a job that they are."""
 GIVEN = ("responses", "positive", "concept")

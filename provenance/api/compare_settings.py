@@ -49,6 +49,8 @@ class CompareSettings(TypedDict, total=False):
     questions of a set, and 100 plain questions."""
     reply_tokens: int
     """Most new tokens of a free reply to these benchmarks."""
+    neutral_text: Sequence[str]
+    """Text files that both models read while the H-Neurons are scaled, beside these benchmarks."""
     control: Literal["permuted-index", "permuted-labels", "unrelated"] | None
     """Negative control to run in place of the comparison."""
     other: str | None
@@ -114,6 +116,7 @@ DEFAULTS: CompareSettings = {
     "sets": None,
     "items": None,
     "reply_tokens": 256,
+    "neutral_text": (),
     "control": None,
     "other": None,
     "device": "auto",

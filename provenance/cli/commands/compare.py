@@ -27,7 +27,7 @@ from provenance.cli.options.common import (
     named_pair,
 )
 from provenance.cli.options.planned_work import works_of
-from provenance.cli.options.run_options import ALPHAS, Alphas, Sets, asks, check_choice, factors, job_of
+from provenance.cli.options.run_options import ALPHAS, Alphas, NeutralText, Sets, asks, check_choice, factors, job_of
 from provenance.cli.run_job import run_and_print
 from provenance.defaults import REPLY_TOKENS
 from provenance.errors import InputError
@@ -96,6 +96,7 @@ def compare(
     sets: Sets = None,
     items: Items = None,
     reply_tokens: ReplyTokens = REPLY_TOKENS,
+    neutral_text: NeutralText = None,
     control: ControlName = None,
     other: OtherModel = None,
     replicates: Replicates = 1,
@@ -120,7 +121,7 @@ def compare(
         running={
             "--causal": causal, "--behaviour": bool(behaviour), "--alphas": alphas != ALPHAS,
             "--sets": sets is not None, "--items": items is not None, "--reply-tokens": reply_tokens != REPLY_TOKENS,
-            "--replicates": replicates > 1,
+            "--neutral-text": bool(neutral_text), "--replicates": replicates > 1,
         },
     )  # fmt: skip
     check_choice(asked["C"], asked["select"], neurons)
@@ -141,7 +142,8 @@ def compare(
         return
     more: dict[str, Any] = {"neurons": neurons, "causal": causal, "control": control, "other": other, "seed": seed}
     more |= {"replicates": replicates, "behaviour": tuple(behaviour or ()), "alphas": factors(alphas)}
-    more |= {"sets": sets, "items": items, "reply_tokens": reply_tokens}
+    texts = tuple(map(str, neutral_text or ()))
+    more |= {"sets": sets, "items": items, "reply_tokens": reply_tokens, "neutral_text": texts}
     job = job_of(*pair, asked, **more)
     if dry_run:
         show_plan("compare", works_of(job), job.dtype, job.device, as_json=as_json)

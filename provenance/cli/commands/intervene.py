@@ -15,7 +15,7 @@ from provenance.cli.options.common import (
     Seed,
     Verbose,
 )
-from provenance.cli.options.run_options import ALPHAS, Alphas, JudgeModel, Offload, Sets, factors
+from provenance.cli.options.run_options import ALPHAS, Alphas, JudgeModel, NeutralText, Offload, Sets, factors
 from provenance.cli.run_job import run_and_print
 from provenance.defaults import AUTO, BATCH_SIZE, LATEST, REPLY_TOKENS
 from provenance.errors import InputError
@@ -53,15 +53,6 @@ Questions = Annotated[
         "made up, perplexity. As for `compare`. Repeat it.",
     ),
 ]
-Texts = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--neutral-text",
-        metavar="FILE",
-        help="A text of your own, in passages between blank lines, whose perplexity is measured under every factor. "
-        "Repeat it.",
-    ),
-]
 Limit = Annotated[
     int | None,
     typer.Option(
@@ -94,7 +85,7 @@ def intervene(
     alphas: Alphas = ALPHAS,
     sets: Sets = None,
     questions: Questions = None,
-    neutral_text: Texts = None,
+    neutral_text: NeutralText = None,
     limit: Limit = None,
     prompt: PromptText = None,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Of a free reply.")] = REPLY_TOKENS,

@@ -14,8 +14,8 @@ GROUPS: Mapping[str, Sequence[str]] = {
     ),
     "H-Neurons": ("neurons", "select", "C", "design", "free_intercept", "other_tokens"),
     "Tests": (
-        "weights_only", "causal", "behaviour", "alphas", "sets", "items", "reply_tokens", "control", "other", "tuned",
-        "no_floor", "replicates", "quick", "seed",
+        "weights_only", "causal", "behaviour", "alphas", "sets", "items", "reply_tokens", "neutral_text", "control",
+        "other", "tuned", "no_floor", "replicates", "quick", "seed",
     ),
     "Models": (
         "engine", "base_url", "ray_address", "ray_workers", "device", "dtype", "offload", "attn_implementation",

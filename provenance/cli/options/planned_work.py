@@ -144,7 +144,7 @@ def _balanced(rows: "Sequence[GivenRow]") -> int:
 
 def _scaled_tokens(job: "Job", work: "Workload", scaling: "ScaledBenchmarks") -> int:
     """Tokens that a model reads or samples while its neurons are scaled, for `--causal` and `--behaviour`."""
-    asked = _plain_tokens(work, scaling) if scaling.benchmarks else 0
+    asked = _plain_tokens(work, scaling) + _text_tokens(scaling) if scaling.benchmarks else 0
     return (_causal_tokens(work) if job.causal else 0) + _behaviour_tokens(scaling) + asked
 
 
@@ -157,6 +157,14 @@ def _plain_tokens(work: "Workload", scaling: "ScaledBenchmarks") -> int:
         scaling.plain_items if asked is None else min(scaling.plain_items, asked) for asked in work.test_questions
     )
     return len(scaling.factors) * sum(limits) * (TOKENS + min(scaling.max_new_tokens, MOST_TOKENS))
+
+
+def _text_tokens(scaling: "ScaledBenchmarks") -> int:
+    """Every text, read with the H-Neurons scaled by each factor."""
+    from provenance.plan.workload import CHARACTERS_PER_TOKEN
+
+    characters = sum(len(passage) for text in scaling.texts for passage in text.passages)
+    return len(scaling.factors) * (characters // CHARACTERS_PER_TOKEN)
 
 
 def _causal_tokens(work: "Workload") -> int:

@@ -123,6 +123,15 @@ Sets = Annotated[
         "--sets", min=1, metavar="N", show_default="20 a benchmark", help="Control sets of each of the three kinds."
     ),
 ]
+NeutralText = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--neutral-text",
+        metavar="FILE",
+        help="A text of your own, in passages between blank lines, whose perplexity is measured under every factor. "
+        "Repeat it.",
+    ),
+]
 Quick = Annotated[
     bool,
     typer.Option("--quick", help="A first look, with few control sets, shuffles and half-samples: coarser p-values."),

@@ -30,6 +30,7 @@ from provenance.analyses.claims.combined_claims import combined_claims
 from provenance.analyses.drift.pair import measure_pair
 from provenance.analyses.jobs.compare_job import Job
 from provenance.analyses.jobs.effort import Effort
+from provenance.analyses.jobs.intervene_job import InterveneJob
 from provenance.analyses.jobs.run_comparison import OriginSettings, _decided_by, compare
 from provenance.analyses.results.probes import CurvePoint
 from provenance.analyses.results.reports import OriginReport
@@ -208,6 +209,27 @@ def test_every_replicate_scales_with_a_seed_of_its_own_and_twice_as_many_control
     assert once.scaling().sets_of_each_kind == 20
     assert once.recorded(scaling=once.scaling())["behaviour"]["sets"] == 20
     assert job.recorded(scaling=job.scaling())["behaviour"]["sets"] == 40
+
+
+def test_a_runs_key_has_the_content_of_a_text_and_not_its_folder(tmp_path: Path) -> None:
+    """As that of an intervention has it."""
+    benchmark, keys = contexts(tmp_path / "misled.jsonl"), {}
+    texts = {
+        "one": "A river.\n\nIt is long.",
+        "same": "A river.\r\n\r\n\r\nIt is long.\n",
+        "other": "A lake.\n\nIt is long.",
+    }
+    for folder, words in texts.items():
+        path = tmp_path / folder / "prose.txt"
+        path.parent.mkdir()
+        path.write_bytes(words.encode())
+        job = Job("b", "i", behaviour=(str(benchmark),), neutral_text=(str(path),))
+        keys[folder] = job.key((), (), scaling=job.scaling())
+        alone = InterveneJob("i", Path("list.csv"), (benchmark,), texts=(path,)).scaling().recorded()["texts"]
+        assert job.recorded(scaling=job.scaling())["behaviour"]["texts"] == alone
+    assert keys["one"] == keys["same"] != keys["other"]
+    without = replace(job, neutral_text=())
+    assert without.key((), (), scaling=without.scaling()) not in keys.values()
 
 
 @pytest.mark.slow

@@ -92,6 +92,7 @@ benchmarks = ["misled.jsonl", "doubted.jsonl"]
 alphas = [0, 1, 3]
 items = 200
 reply_tokens = 64
+neutral_text = ["prose.txt"]
 
 [[family]]
 name = "lab-inherited"
@@ -116,10 +117,12 @@ def test_benchmarks_of_a_study_are_those_of_the_comparisons_of_its_families() ->
     first, second, third, timeline = (member.job for member in parsed("s", BEHAVIOUR).members)
     pair = ("lab/inherited/base", "lab/inherited/instruct")
     files = ("misled.jsonl", "doubted.jsonl")
-    assert first == Job(*pair, behaviour=files, alphas=(0.0, 1.0, 3.0), items=200, reply_tokens=64)
+    more = {"items": 200, "reply_tokens": 64, "neutral_text": ("prose.txt",)}
+    assert first == Job(*pair, behaviour=files, alphas=(0.0, 1.0, 3.0), **more)
     assert repr(first.alphas) == "(0.0, 1.0, 3.0)"  # as an option gives them: the key has their digits
     assert isinstance(second, Job)
     assert (second.behaviour, second.alphas, second.sets, second.items) == (("premises.jsonl",), (0, 1, 3), 40, 200)
+    assert second.neutral_text == ("prose.txt",)
     assert third == Job("lab/functional/base", "lab/functional/instruct")
     assert isinstance(timeline, TimelineJob)
     assert timeline.how.behaviour == ()
@@ -277,6 +280,8 @@ WRONG = {
     f'{FAMILY}settings.behaviour = ["a"]': r"'behaviour' \(line 3\)",
     f'{FAMILY}behaviour = "a"': r"'a' \(line 3\)",
     f"{FAMILY}behaviour.alphas = [0, 1]": r"none \(line 3\)",
+    f'{FAMILY}behaviour.neutral_text = ["a.txt"]': r"none \(line 3\)",
+    f'{FAMILY}behaviour.benchmarks = ["a"]\nbehaviour.neutral_text = "a.txt"': r"'a.txt' \(line 4\)",
     f"[behaviour]\nitems = 3\n{FAMILY}": r"none \(line 3\)",
     f'{FAMILY}[family.behaviour]\nbenchmarks = ["a"]\nalphas = [0, -1]': r"\[0, -1\] \(line 5\)",
     f'[behaviour]\nbenchmarks = ["a"]\nalphas = [nan]\n{FAMILY}': r"\[nan\] \(line 3\)",
