@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from provenance.analyses.asking.collection import Progress
 from provenance.answers.prompts import Prompt
@@ -50,22 +50,27 @@ class Clock:
             self._under_way.pop()
             self.stages = together([*self.stages, _ended(name, start, counter)])
 
-    def timed_at_once(self, work: Mapping[str, Callable[[], _T]]) -> list[_T]:
-        """Run stages at once that do not depend on one another, as `fork_join` does.
+    def timed_at_once(self, work: Mapping[str, Sequence[Callable[[], Any]]]) -> dict[str, list[Any]]:
+        """Run stages at once whose pieces of work do not depend on one another, as `fork_join` does.
 
-        Each has its own time, and their sum exceeds the time that passes. After an error each has the time until then.
+        Results are by stage, in the order of its pieces. Each stage has the time of its pieces together, and the sum
+        exceeds the time that passes. After an error each has the time until then.
         """
         for name in work:
             self.progress.stage(name)
         start, stages = time.perf_counter(), list[StageTime]()
+        pieces = [partial(_timed_alone, name, piece) for name, each in work.items() for piece in each]
         try:
-            parts = fork_join([partial(_timed_alone, name, each) for name, each in work.items()])
+            parts = fork_join(pieces)
             stages = [stage for _, stage in parts]
         finally:
             here = [_ended(name, start, _Counter()) for name in work]  # with the peaks of this process
             own = [replace(each, seconds=0.0) for each in here] if stages else here
             self.stages = together([*self.stages, *own, *stages])
-        return [found for found, _ in parts]
+        found: dict[str, list[Any]] = {name: [] for name in work}
+        for result, stage in parts:
+            found[stage.name].append(result)
+        return found
 
     def count(self, processed: int, items: str = TOKENS) -> None:
         """Add to what the stage under way has processed; nothing outside of stages."""

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from provenance.activations.neuron_rows import NeuronRows
 from provenance.analyses.asking.answer_texts import Answers
 from provenance.analyses.baselines.answer_baselines import FittedBaselines
-from provenance.analyses.baselines.cross_fit import FOLDINGS, Folding, dealt_out, without_and_with
+from provenance.analyses.baselines.cross_fit import FOLDINGS, Folding, dealings, without_and_with
 from provenance.analyses.results.transfer import DirectionLayer, DirectionTransfer
 from provenance.analyses.transfer.training_variance import half_deviations, over_training_sets
 from provenance.probe.l1_path import Fit
@@ -119,7 +119,7 @@ def _carried(read: _Read, foldings: int) -> Iterator[DirectionTransfer]:
     probe = read.side.baselines.probe.scores(features.answer)
     given = resampled_aurocs(probe[:, None], positive, read.weights)
     own = over_training_sets(given, half_deviations(read.side.halves, features), read.seed)
-    dealt = dealt_out((), positive, units, count=foldings, seed=read.seed)
+    dealt = [dealing() for dealing in dealings((), positive, units, count=foldings, seed=read.seed)]
     for kind, directions in read.side.baselines.directions.items():
         chosen = directions.chosen
         scores = chosen.scores(read.stream)

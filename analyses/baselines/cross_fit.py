@@ -5,7 +5,7 @@ scored answers, in folds by question, and word classifiers cross-fitted once mor
 scored fold reaches anything that its weights were fitted on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations_with_replacement
@@ -15,7 +15,6 @@ from jaxtyping import Bool, Float, Int
 
 from provenance.analyses.baselines.plain_classifiers import CountedTexts, fit_columns
 from provenance.analyses.controls.question_folds import FOLDS, folds
-from provenance.processes.fork_join import fork_join
 
 FOLDINGS = 10  # averaged, as p of 25 single foldings of one set of answers lay between 0.024 and 0.072
 
@@ -37,15 +36,15 @@ class Folding:
         return replace(self, words=self.words[:, :, :0])
 
 
-def dealt_out(
+def dealings(
     texts: Sequence[Sequence[str]],
     positive: Bool[np.ndarray, " rows"],
     units: Sequence[str],
     *,
     count: int = FOLDINGS,
     seed: int = 0,
-) -> tuple[Folding, ...]:
-    """Partitions answers into folds several times and scores each fold's texts with classifiers of the others.
+) -> list[Callable[[], Folding]]:
+    """Partitions of answers into folds, each fold's texts scored with classifiers of the others; a piece of work each.
 
     One fit per pair of folds leaves both out: it scores the rows of one where the other is the scored fold. `texts` has
     every row's text for each kind; `units` are questions, or groups of questions. Independent of the order of the rows;
@@ -54,10 +53,8 @@ def dealt_out(
     # Sorted, because sums of the same rows in another order differ in the last digits.
     order = np.lexsort((*(np.asarray(text, dtype=str) for text in texts), positive, np.asarray(units, dtype=str)))
     parts = [part for number in range(count) if (part := folds(units, positive, [seed, number])) is not None]
-    counted = [CountedTexts.of(text) for text in texts]
-    if not counted:
-        return tuple(Folding(part, np.empty((FOLDS, positive.size, 0))) for part in parts)
-    return tuple(fork_join([partial(_scored_in, part, counted, positive, order) for part in parts]))
+    counted = [CountedTexts.of(text) for text in texts] if parts else []
+    return [partial(_scored_in, part, counted, positive, order) for part in parts]
 
 
 def _scored_in(
@@ -100,7 +97,7 @@ def without_and_with(
     Args:
         others: Columns of the other scores; the words of `dealt` are added.
         score: Claimed to be higher for more likely positive rows.
-        dealt: From `dealt_out` for the same rows, at least one.
+        dealt: By `dealings` of the same rows, at least one.
 
     Returns:
         Both per row, higher = more likely positive, averaged over partitions.

@@ -4,7 +4,8 @@ A probe better than chance may only have found long answers or hard questions. B
 Source: Gao et al. 2025, arXiv:2512.01797, Table 1, for random neurons. Choice: all the others.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -21,7 +22,7 @@ from provenance.analyses.baselines.answer_baselines import (
     lengths,
     question_lengths,
 )
-from provenance.analyses.baselines.cross_fit import FOLDINGS, Folding, dealt_out, without_and_with
+from provenance.analyses.baselines.cross_fit import FOLDINGS, Folding, dealings, without_and_with
 from provenance.analyses.controls.control_sets import SET_KINDS, SHUFFLED_LABELS
 from provenance.analyses.results.transfer import Rung, TransferResult
 from provenance.analyses.transfer.training_variance import half_deviations, over_training_sets
@@ -49,10 +50,10 @@ def ladder(
     fitted: FittedBaselines,
     tests: Mapping[str, Answers],
     own: Answers,
+    dealt: Mapping[str, Sequence[Folding]],
     halves: Sequence[Fit] = (),
     *,
     resamples: int = BOOTSTRAP_DRAWS,
-    foldings: int = FOLDINGS,
     seed: int = 0,
 ) -> tuple[Rung, ...]:
     """AUROC of every baseline on a model's own answers, and the probe's gain over it.
@@ -73,10 +74,10 @@ def ladder(
         fitted: From the instruct checkpoint's training answers.
         tests: Balanced answers of any model by question set, with neurons in the order of the probe's.
         own: Training answers of the model that gave `tests`; with one label only they give no classifiers.
+        dealt: Partitions of `tests` by question set, from `words_dealt`; values are averaged over them.
         halves: The probe on halves of its training questions. Gains over single baselines and neuron sets then vary
             with the probe's training set, too; baselines count as given. Gains of joint kinds do not, nor those over
             `shuffled_labels`: a permutation test on the same training answers, whose shuffles are the other draws.
-        foldings: Partitions of the scored answers; values are averaged over them.
 
     Returns:
         By question set, every kind present, in the order of `RUNG_KINDS`. No number if a class is missing, a baseline
@@ -88,7 +89,6 @@ def ladder(
     """
     with blas_threads(1):
         again = fit_texts(own, sparse=True) if own.both_classes else {}
-        dealt = {name: _dealt(test, foldings, seed) for name, test in tests.items() if test.both_classes}
 
     def of(name: str, answers: Answers) -> list[Rung]:
         if not answers.both_classes:
@@ -97,17 +97,42 @@ def ladder(
             weights = resampled_weights(answers.features.units, draws=resamples, seed=seed)
             deviations = half_deviations(halves, answers.features)
             plain = _plain(fitted, name, answers, weights, deviations, seed)
-            return [*plain, *_nested(fitted, again, name, answers, weights, dealt[name])]
+            return [*plain, *_nested(fitted, again, name, answers, weights, dealt.get(name, ()))]
 
     return tuple(
         rung for rungs in fork_join([partial(of, name, answers) for name, answers in tests.items()]) for rung in rungs
     )
 
 
-def _dealt(answers: Answers, foldings: int, seed: int) -> tuple[Folding, ...]:
-    features = answers.features
-    texts = (answers.questions, answers.answers)
-    return dealt_out(texts, features.hallucinated, features.units, count=foldings, seed=seed)
+def word_dealings(
+    tests: Mapping[str, Answers], *, foldings: int = FOLDINGS, seed: int = 0
+) -> list[Callable[[], tuple[str, Folding]]]:
+    """Partitions of the answers to each question set with the words of both texts; a piece of work each."""
+    return [
+        partial(_dealt, name, dealing)
+        for name, test in tests.items()
+        if test.both_classes
+        for dealing in dealings(
+            (test.questions, test.answers), test.features.hallucinated, test.features.units, count=foldings, seed=seed
+        )
+    ]
+
+
+def _dealt(name: str, dealing: Callable[[], Folding]) -> tuple[str, Folding]:
+    return name, dealing()
+
+
+def words_dealt(tests: Mapping[str, Answers], *, foldings: int = FOLDINGS, seed: int = 0) -> dict[str, list[Folding]]:
+    """All partitions of `word_dealings`, by question set."""
+    return by_question_set(fork_join(word_dealings(tests, foldings=foldings, seed=seed)))
+
+
+def by_question_set(dealt: Iterable[tuple[str, Folding]]) -> dict[str, list[Folding]]:
+    """What `word_dealings` gave, by question set."""
+    found = defaultdict[str, list[Folding]](list)
+    for name, folding in dealt:
+        found[name].append(folding)
+    return found
 
 
 def corrected(rungs: Sequence[Rung], results: Sequence[TransferResult]) -> tuple[Rung, ...]:

@@ -24,7 +24,7 @@ from sklearn import config_context
 from provenance.analyses.asking.answer_texts import Answers
 from provenance.analyses.asking.collection import Progress
 from provenance.analyses.baselines.answer_baselines import fit_baselines
-from provenance.analyses.baselines.ladder import corrected, ladder
+from provenance.analyses.baselines.ladder import corrected, ladder, words_dealt
 from provenance.analyses.calibration.made_up_pairs import (
     TOLD,
     AnswerDraw,
@@ -194,10 +194,9 @@ def carried_over(
         probe, draw.instruct, shape.layers, shape.d_m, shuffled, draws=settings.control_sets, seed=seed
     )
     result = transfer(probe, draw.base_test.features, "drawn", halves, resamples=settings.resamples, seed=seed)
-    rungs = ladder(
-        fitted, {"drawn": draw.base_test}, draw.base, halves, foldings=settings.foldings, resamples=settings.resamples,
-        seed=seed,
-    )  # fmt: skip
+    tests = {"drawn": draw.base_test}
+    dealt = words_dealt(tests, foldings=settings.foldings, seed=seed)
+    rungs = ladder(fitted, tests, draw.base, dealt, halves, resamples=settings.resamples, seed=seed)
     after = decided([result], rungs)
     return after, corrected(rungs, after)
 

@@ -14,6 +14,7 @@ from provenance.analyses.asking.both_models import Gathered
 from provenance.analyses.asking.cross_reading import Forced
 from provenance.analyses.asking.judge_agreement import judge_agreement
 from provenance.analyses.baselines.carried_directions import FittedSide, carried_directions
+from provenance.analyses.baselines.cross_fit import Folding
 from provenance.analyses.baselines.ladder import corrected, ladder
 from provenance.analyses.behaviour.exchange.patching import Exchanged
 from provenance.analyses.behaviour.function_verdict import function_claim
@@ -120,10 +121,13 @@ class Shown:
         return np.asarray(total / (table.n_faithful + table.n_hallucinated))
 
 
-def transferred(found: Identified, gathered: Gathered, problem: str, foldings: int, seed: int) -> Transferred:
+def transferred(
+    found: Identified, gathered: Gathered, dealt: Mapping[str, Sequence[Folding]], problem: str, seed: int
+) -> Transferred:
     """The instruct probe on the base's answers to every question set, with shared baselines.
 
-    `problem` says why neurons of the two models cannot be matched; empty if they can.
+    `dealt` are partitions of these answers; `problem` says why neurons of the two models cannot be matched, and is
+    empty if they can.
     """
     tests = gathered.tests("base")
     if found.probe is None or found.baselines is None:
@@ -132,7 +136,7 @@ def transferred(found: Identified, gathered: Gathered, problem: str, foldings: i
     else:
         results = [transfer(found.probe, test.features, name, found.halves, seed=seed) for name, test in tests.items()]
         own = gathered.answers["base"][0]
-        rungs = ladder(found.baselines, tests, own, found.halves, foldings=foldings, seed=seed)
+        rungs = ladder(found.baselines, tests, own, dealt, found.halves, seed=seed)
     searched = found.result.rule != "given"
     after = decided(results, rungs, problem, searched=searched)
     return Transferred(after, corrected(rungs, after), transfer_claim(after, rungs, problem, searched=searched))

@@ -30,6 +30,8 @@ from provenance.analyses.asking.cross_reading import Forced, cells_read_by
 from provenance.analyses.asking.engines import ALL_HERE, HERE, Reached, ServedModels
 from provenance.analyses.asking.models import OpenCheckpoint
 from provenance.analyses.asking.subject import InMemory, Subject
+from provenance.analyses.baselines.cross_fit import Folding
+from provenance.analyses.baselines.ladder import by_question_set, word_dealings
 from provenance.analyses.behaviour.exchange.patching import Exchanged, exchanged
 from provenance.analyses.behaviour.scaled_answers import intervened
 from provenance.analyses.behaviour.scaled_benchmarks import (
@@ -62,6 +64,8 @@ from provenance.answers.questions import QuestionSet, limit
 from provenance.benchmarks.reply_judge import ReplyJudge
 from provenance.neuron_lists.read_lists import NeuronSet
 from provenance.records import Stage
+
+WORDS = "words"  # stage of the partitions of answers with their words
 
 # The smallest p against probes of a null, 1 / (1 + probes), must survive Holm's correction over all question sets.
 # Replicates double it: 2 m / (1 + 40 m) stays below 0.05 for m sets.
@@ -140,10 +144,8 @@ def compare(
     cells = cells_read_by("base", gathered)
     correlation = clock.timed("correlation", partial(correlation_of, gathered, related))
     forced = Forced(gathered.names[TEST_POOL], cells | cells_read_by("instruct", gathered))
-    found, scaled = _found(gathered, settings, given, scaling, reply_judge, same_tokens=related.same_tokenizer)
-    read = partial(
-        transferred, found["instruct"], gathered, measured.alignment.reason, settings.foldings, settings.seed
-    )
+    found, dealt, scaled = _found(gathered, settings, given, scaling, reply_judge, same_tokens=related.same_tokenizer)
+    read = partial(transferred, found["instruct"], gathered, dealt, measured.alignment.reason, settings.seed)
     carried = clock.timed("transfer", read)
     shown = Shown(found, gathered, forced, correlation, carried, scaled)
     work = partial(_report, in_place_of(base, control), instruct, related, measured, shown, settings)
@@ -172,10 +174,11 @@ def _found(
     reply_judge: ReplyJudge | None,
     *,
     same_tokens: bool,
-) -> tuple[dict[Stage, Identified], Scaled]:
-    """The search in both checkpoints, and what the instruct checkpoint's H-Neurons do in both, if that is asked for.
+) -> tuple[dict[Stage, Identified], dict[str, list[Folding]], Scaled]:
+    """The search in both checkpoints, partitions of the base's answers by question set, and what scaling did.
 
-    A model that is in memory stays there only where it will run: probes take minutes, and may not hold a GPU meanwhile.
+    The instruct checkpoint's H-Neurons are scaled in both models, if that is asked for. A model that is in memory stays
+    there only where it will run: probes take minutes, and may not hold a GPU meanwhile.
     """
     stages = tuple(gathered.subjects)
     trained = [gathered.answers[stage][0].features for stage in stages]
@@ -184,10 +187,14 @@ def _found(
     searches = {
         f"probe {stage}": partial(_identify, gathered, stage, settings, given, shuffles[stage]) for stage in stages
     }
+    words = {WORDS: word_dealings(gathered.tests("base"), foldings=settings.foldings, seed=settings.seed)}
     clock = gathered.subjects["instruct"].clock
     if not (settings.causal or scaling.benchmarks or settings.probe.rule == "paper"):
         gathered.drop()
-        return dict(zip(stages, clock.timed_at_once(searches), strict=True)), Scaled()
+        # the longest come first, and the many short ones fill the time that one search takes longer
+        at_once = clock.timed_at_once({**{name: [search] for name, search in searches.items()}, **words})
+        done = {stage: at_once[name][0] for stage, name in zip(stages, searches, strict=True)}
+        return done, by_question_set(at_once[WORDS]), Scaled()
     found: dict[Stage, Identified] = {}
     effects: list[CausalEffect] = []
     compliance: list[Compliance] = []
@@ -215,7 +222,8 @@ def _found(
             gathered.subjects, own, gathered.alignment, scaling, same_tokens=same_tokens, judge=reply_judge
         )
         gathered.drop()
-    return found, Scaled(tuple(effects), tuple(compliance), swapped)
+    dealt = by_question_set(clock.timed_at_once(words)[WORDS])
+    return found, dealt, Scaled(tuple(effects), tuple(compliance), swapped)
 
 
 def _held_out(subject: Subject, scaling: ScaledBenchmarks) -> tuple[QuestionSet, ...]:

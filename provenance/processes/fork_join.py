@@ -17,9 +17,11 @@ import sys
 import threading
 import traceback
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Generic, TypeVar
 
@@ -30,6 +32,7 @@ from provenance.processes.blas_threads import blas_threads
 
 _T = TypeVar("_T")
 _ALLOWED: ContextVar[int | None] = ContextVar("processes", default=None)
+_SPARE: ContextVar["_Spare | None"] = ContextVar("spare", default=None)
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux
 
 
@@ -52,36 +55,125 @@ def alone() -> None:
 def fork_join(work: Sequence[Callable[[], _T]]) -> list[_T]:
     """Results of pieces of work that do not depend on one another, in their order.
 
-    In a process of its own a piece has one thread of linear algebra. Pieces may do the same with their parts:
-    processors are divided among them.
+    In a process of its own a piece has one thread of linear algebra. Pieces may do the same with their parts: a
+    processor that has nothing more to do at one place is taken at another.
 
     Raises:
         JobError: A process ended without a result, as where a system has no memory left.
         Exception: What the first piece that failed raised; the others are ended.
     """
-    allowed = _allowed()
-    count = min(allowed, len(work))
-    crew = _crew(work, count, allowed // count) if count > 1 else []
-    if not crew:
+    limit = min(_allowed(), len(work))
+    if limit < 2:
         return [piece() for piece in work]
-    found, left = dict[int, _T](), iter(range(len(work)))
-    busy: dict[object, _Forked[_T]] = {forked.pipe: forked for forked in crew}
+    spare = _SPARE.get()
+    if spare is not None:
+        return _joined(work, limit, spare)
+    spare = _Spare(_allowed() - 1)
+    before = _SPARE.set(spare)
     try:
-        for forked in crew:
-            forked.begin(next(left))
-        while busy:
-            for ready in wait([forked.pipe for forked in busy.values()]):
-                forked = busy[ready]
-                found[forked.number] = forked.result()
-                number = next(left, None)
-                if number is None:
-                    del busy[ready]
-                else:
-                    forked.begin(number)
+        return _joined(work, limit, spare)
     finally:
-        for forked in crew:
-            forked.end()
+        _SPARE.reset(before)
+        spare.close()
+
+
+class _Spare:
+    """Processors that are free, shared by processes as parallel `make` shares its jobs: one byte in a pipe for each.
+
+    Who works has a processor of its own, which it lends to the first process that it waits for. What a process had
+    taken that was killed is lost, as is the work then.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.pipe, self._back = os.pipe()
+        os.set_blocking(self.pipe, False)
+        self.give(count)
+
+    def take(self) -> bool:
+        """Take one, if there is one."""
+        try:
+            return bool(os.read(self.pipe, 1))
+        except BlockingIOError:
+            return False
+
+    def give(self, count: int) -> None:
+        """Give back what was taken."""
+        os.write(self._back, b"." * count)
+
+    def close(self) -> None:
+        """After all work."""
+        os.close(self.pipe)
+        os.close(self._back)
+
+
+def _joined(work: Sequence[Callable[[], _T]], limit: int, spare: _Spare) -> list[_T]:
+    """Results in the order of the pieces: from so many processes at most, and from here while no processor is free."""
+    found, left = dict[int, _T](), deque(range(len(work)))
+    while left:
+        if not (len(left) > 1 and spare.take() and _Crew(work, left, found, limit, spare).works()):
+            number = left.popleft()
+            found[number] = work[number]()
     return [found[number] for number in range(len(work))]
+
+
+@dataclass
+class _Crew(Generic[_T]):
+    """Processes that do the pieces that are left, on this one's processor and those that it takes."""
+
+    work: Sequence[Callable[[], _T]]
+    left: deque[int]
+    found: dict[int, _T]
+    limit: int
+    """Of processes; fewer if the system refuses one more."""
+    spare: _Spare
+    taken: int = 1
+    """Processors, the first of which was there."""
+    busy: dict[object, "_Forked[_T]"] = field(default_factory=dict)
+    """By pipe."""
+
+    def works(self) -> bool:
+        """Have all pieces done; false if no process can begin."""
+        try:
+            while self.left or self.busy:
+                self._grow()
+                if not self.busy:
+                    return False
+                more = [self.spare.pipe] if self.left and len(self.busy) < self.limit else []
+                for ready in wait([*(forked.pipe for forked in self.busy.values()), *more]):
+                    if ready in self.busy:
+                        self._hear(ready)
+        finally:
+            for forked in self.busy.values():
+                forked.end()
+            self.spare.give(self.taken)
+        return True
+
+    def _grow(self) -> None:
+        """Begin as many processes as there are pieces and processors."""
+        while self.left and len(self.busy) < self.limit:
+            if len(self.busy) > self.taken:
+                if not self.spare.take():
+                    return
+                self.taken += 1
+            try:
+                forked = _forked(self.work)
+            except OSError:  # no memory for another one, or no number
+                self.limit = len(self.busy)
+                return
+            self.busy[forked.pipe] = forked
+            forked.begin(self.left.popleft())
+
+    def _hear(self, ready: object) -> None:
+        """Keep a result, and give its process the next piece; without one it ends."""
+        forked = self.busy[ready]
+        self.found[forked.number] = forked.result()
+        if self.left:
+            forked.begin(self.left.popleft())
+            return
+        self.busy.pop(ready).end()
+        if self.busy and self.taken:
+            self.spare.give(1)
+            self.taken -= 1
 
 
 def _allowed() -> int:
@@ -96,17 +188,10 @@ def _allowed() -> int:
     return min(processors, int(threads)) if threads.isdecimal() and int(threads) else processors
 
 
-def _crew(work: Sequence[Callable[[], _T]], count: int, share: int) -> "list[_Forked[_T]]":
-    """So many processes, or as many as the system lets begin."""
-    crew: list[_Forked[_T]] = []
+def _forked(work: Sequence[Callable[[], _T]]) -> "_Forked[_T]":
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)
-        for _ in range(count):
-            try:
-                crew.append(_Forked(work, share))
-            except OSError:  # no memory for another one, or no number
-                break
-    return crew
+        return _Forked(work)
 
 
 class _Forked(Generic[_T]):
@@ -115,10 +200,10 @@ class _Forked(Generic[_T]):
     number = -1
     """The piece that it was given last."""
 
-    def __init__(self, work: Sequence[Callable[[], _T]], share: int) -> None:
+    def __init__(self, work: Sequence[Callable[[], _T]]) -> None:
         context = multiprocessing.get_context("fork")
         self.pipe, there = context.Pipe()
-        self._process = context.Process(target=_serve, args=(work, share, there, os.getpid()))
+        self._process = context.Process(target=_serve, args=(work, there, os.getpid()))
         try:
             self._process.start()
         except OSError:
@@ -169,7 +254,7 @@ class _InFork(Exception):  # noqa: N818 - no error of its own: the traceback of 
     """Where another process raised an error."""
 
 
-def _serve(work: Sequence[Callable[[], object]], share: int, pipe: Connection, parent: int) -> None:
+def _serve(work: Sequence[Callable[[], object]], pipe: Connection, parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the other process ends this one
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
@@ -178,13 +263,13 @@ def _serve(work: Sequence[Callable[[], object]], share: int, pipe: Connection, p
     sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__  # a live display holds locks that nobody frees here
     gc.freeze()  # garbage from before the fork may hold memory of a GPU or a connection, which are not ours to free
     while True:
-        pipe.send_bytes(_outcome(work[pipe.recv()], share))
+        pipe.send_bytes(_outcome(work[pipe.recv()]))
 
 
-def _outcome(piece: Callable[[], object], share: int) -> bytes:
+def _outcome(piece: Callable[[], object]) -> bytes:
     """What a piece raised, what it gave, and where it failed; pickled."""
     try:
-        with at_most(share), blas_threads(1):
+        with blas_threads(1):
             return pickle.dumps((None, piece(), ""))
     except Exception as error:  # noqa: BLE001 - raised again in the other process
         where = traceback.format_exc()

@@ -58,10 +58,12 @@ def test_stages_at_once_each_have_their_own_time_and_no_smaller_peak_than_before
     clock, here = Clock(Silent()), os.getpid()
     clock.timed("before", lambda: None)
     with at_most(2):
-        found = clock.timed_at_once({name: partial(str.upper, name) for name in ("one", "two", "three")})
-    assert found == ["ONE", "TWO", "THREE"]
+        work = {"one": [partial(str.upper, "a")], "two": [partial(str.upper, each) for each in "bcd"], "three": []}
+        found = clock.timed_at_once(work)
+    assert found == {"one": ["A"], "two": ["B", "C", "D"], "three": []}
     assert [stage.name for stage in clock.stages] == ["before", "one", "two", "three"]
-    assert all(stage.seconds > 0 and stage.peak_gpu_gb == 0.5 for stage in clock.stages)
+    assert all((stage.seconds > 0) == (stage.name != "three") for stage in clock.stages)
+    assert all(stage.peak_gpu_gb == 0.5 for stage in clock.stages)
     memory = [stage.peak_memory_gb for stage in clock.stages]
     assert all(peak and peak >= memory[0] for peak in memory)
 
@@ -73,7 +75,7 @@ def test_stages_at_once_of_which_one_fails_are_kept(processes: int) -> None:
 
     clock = Clock(Silent())
     with at_most(processes), pytest.raises(ValueError, match="no more"):
-        clock.timed_at_once({"one": failing, "two": partial(time.sleep, 0.01)})
+        clock.timed_at_once({"one": [failing], "two": [partial(time.sleep, 0.01)]})
     assert [stage.name for stage in clock.stages] == ["one", "two"]
     assert all(stage.seconds > 0 for stage in clock.stages)
 

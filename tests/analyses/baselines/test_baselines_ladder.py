@@ -1,7 +1,8 @@
 """Each rung is its baseline beside the probe on the same questions; together they catch what chance alone lets by."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,13 +33,14 @@ from provenance.analyses.baselines.answer_baselines import (
     fit_texts,
     score_baselines,
 )
-from provenance.analyses.baselines.cross_fit import Folding, dealt_out, without_and_with
+from provenance.analyses.baselines.cross_fit import Folding, dealings, without_and_with
 from provenance.analyses.baselines.ladder import (
     ALL_TOGETHER,
     DIRECTIONS_TOGETHER,
     RUNG_KINDS,
     corrected,
     ladder,
+    words_dealt,
 )
 from provenance.analyses.baselines.plain_classifiers import fit_text
 from provenance.analyses.claims.claim_conditions import decided
@@ -46,8 +48,9 @@ from provenance.analyses.controls.control_sets import CONTROL_KINDS, SET_KINDS, 
 from provenance.analyses.results.transfer import Rung, TransferResult
 from provenance.analyses.transfer.probe_transfer import LENGTHS_AND_TEXTS, transfer
 from provenance.errors import FitError
+from provenance.probe.l1_path import Fit
 from provenance.statistics.auroc import auroc
-from provenance.statistics.bootstrap import resampled_weights
+from provenance.statistics.bootstrap import BOOTSTRAP_DRAWS, resampled_weights
 from provenance.words import DIRECTIONS
 
 pytestmark = pytest.mark.usefixtures("shapes_unchecked")
@@ -61,20 +64,22 @@ TRAINED = make_answers(200, seed=77)
 @pytest.fixture(scope="module", autouse=True)
 def _words_fitted_once() -> Iterator[None]:
     """Word classifiers of the same texts and labels, which take most of a ladder's time, are fitted once."""
-    kept: dict[object, tuple[Folding, ...]] = {}
+    kept: dict[object, list[Folding]] = {}
     own = fit_texts(TRAINED, sparse=True)
 
-    def dealt(texts: Any, positive: np.ndarray, units: Sequence[str], *, count: int, seed: int) -> tuple[Folding, ...]:
+    def dealt(
+        texts: Any, positive: np.ndarray, units: Sequence[str], *, count: int, seed: int
+    ) -> list[Callable[[], Folding]]:
         key = (tuple(map(tuple, texts)), positive.tobytes(), tuple(units), count, seed)
         if key not in kept:
-            kept[key] = dealt_out(texts, positive, units, count=count, seed=seed)
-        return kept[key]
+            kept[key] = [piece() for piece in dealings(texts, positive, units, count=count, seed=seed)]
+        return [partial(kept[key].__getitem__, number) for number in range(len(kept[key]))]
 
     def fitted_texts(train: Answers, *, sparse: bool) -> dict[str, Scorer]:
         return own if train is TRAINED and sparse else fit_texts(train, sparse=sparse)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "dealt_out", dealt)
+        patch.setattr(module, "dealings", dealt)
         patch.setattr(module, "fit_texts", fitted_texts)
         yield
 
@@ -86,8 +91,23 @@ def fitted() -> FittedBaselines:
     return fit_baselines(make_probe(train), train, LAYERS, D_M, shuffled_searches(train, DRAWS), draws=DRAWS)
 
 
+def climbed(
+    fitted: FittedBaselines,
+    tests: dict[str, Answers],
+    own: Answers,
+    halves: Sequence[Fit] = (),
+    *,
+    foldings: int = 2,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> tuple[Rung, ...]:
+    """The ladder on partitions of the same answers."""
+    dealt = words_dealt(tests, foldings=foldings, seed=seed)
+    return ladder(fitted, tests, own, dealt, halves, resamples=resamples, seed=seed)
+
+
 def rungs_of(fitted: FittedBaselines, answers: Answers, seed: int = 0) -> dict[str, Rung]:
-    rungs = ladder(fitted, {"trivia": answers}, TRAINED, resamples=RESAMPLES, foldings=2, seed=seed)
+    rungs = climbed(fitted, {"trivia": answers}, TRAINED, seed=seed)
     assert {rung.dataset for rung in rungs} == {"trivia"}
     return {rung.kind: rung for rung in rungs}
 
@@ -106,7 +126,8 @@ def number(rung: Rung, field: str) -> float:
 
 def test_every_kind_has_a_rung_with_the_numbers_of_the_identification(fitted: FittedBaselines) -> None:
     answers = make_answers(seed=1, of="answer_length")
-    rungs = {rung.kind: rung for rung in ladder(fitted, {"trivia": answers}, TRAINED, foldings=1, seed=3)}
+    found = climbed(fitted, {"trivia": answers}, TRAINED, foldings=1, resamples=BOOTSTRAP_DRAWS, seed=3)
+    rungs = {rung.kind: rung for rung in found}
     assert tuple(rungs) == RUNG_KINDS
     for baseline in score_baselines(fitted, answers, seed=3):
         rung = rungs[baseline.kind]
@@ -156,7 +177,7 @@ def test_what_length_explains_passes_chance_and_neuron_sets_but_not_the_ladder(f
     """The base's neurons follow the length of an answer and nothing else; 0.5 and other neurons are beaten by that."""
     answers = read_length(seed=5)
     result = transfer(fitted.probe, answers.features, "trivia")
-    rungs = ladder(fitted, {"trivia": answers}, TRAINED, resamples=RESAMPLES, foldings=2)
+    rungs = climbed(fitted, {"trivia": answers}, TRAINED)
     sets = [rung for rung in rungs if rung.kind in CONTROL_KINDS]
     assert result.auroc is not None
     assert len(sets) == 2
@@ -174,7 +195,7 @@ def test_what_length_explains_passes_chance_and_neuron_sets_but_not_the_ladder(f
 def only_the_joint_rung_refuses(unaware: FittedBaselines, answers: Answers, trained: Answers) -> None:
     """Transfer is supported against all the others, and not distinguishable because of it."""
     result = transfer(unaware.probe, answers.features, "trivia")
-    rungs = ladder(unaware, {"trivia": answers}, trained, resamples=RESAMPLES, foldings=2)
+    rungs = climbed(unaware, {"trivia": answers}, trained)
     [fooled] = decided([result], [rung for rung in rungs if rung.kind != LENGTHS_AND_TEXTS])
     assert fooled.verdict == "supported"
     [after] = decided([result], rungs)
@@ -194,7 +215,7 @@ def test_a_planted_signal_beats_every_rung() -> None:
     probe = make_probe(train)
     fitted = fit_baselines(probe, train, LAYERS, D_M, shuffled_searches(train, DRAWS), draws=DRAWS)
     result = transfer(probe, answers.features, "trivia")
-    rungs = ladder(fitted, {"trivia": answers}, TRAINED, resamples=RESAMPLES, foldings=2)
+    rungs = climbed(fitted, {"trivia": answers}, TRAINED)
     assert all(rung.p_value is not None and rung.p_value < 0.05 for rung in rungs)
     [after] = decided([result], rungs)
     assert after.verdict == "supported"
@@ -208,12 +229,12 @@ def test_a_search_with_meaningless_labels_that_ends_at_a_telling_neuron_is_caugh
     shuffled = shuffled_searches(blind, DRAWS)
     fitted = fit_baselines(make_probe(blind), blind, LAYERS, D_M, shuffled, draws=DRAWS)
     result = transfer(fitted.probe, answers.features, "trivia", shuffled)
-    rungs = ladder(fitted, {"trivia": answers}, TRAINED, shuffled, resamples=RESAMPLES, foldings=2)
+    rungs = climbed(fitted, {"trivia": answers}, TRAINED, shuffled)
     [before] = decided([result], [rung for rung in rungs if rung.kind != SHUFFLED_LABELS])
     [after] = decided([result], rungs)
     assert (before.verdict, after.verdict) == ("supported", "not distinguishable")
     assert after.decided_by == SHUFFLED_LABELS
-    alone = ladder(fitted, {"trivia": answers}, TRAINED, resamples=RESAMPLES, foldings=2)
+    alone = climbed(fitted, {"trivia": answers}, TRAINED)
     gains = {kind: {rung.gain for each in (rungs, alone) for rung in each if rung.kind == kind} for kind in SET_KINDS}
     assert len(gains["random"]) == 2  # the training set's spread is part of it
     assert len(gains[SHUFFLED_LABELS]) == 1  # and not of a test on the same training answers
@@ -248,7 +269,7 @@ def test_all_together_is_cross_fitted_on_everything_from_outside(fitted: FittedB
         answers.features.hallucinated,
         answers.features.units,
     )
-    dealt = dealt_out((answers.questions, answers.answers), positive, units, count=2, seed=6)
+    dealt = [piece() for piece in dealings((answers.questions, answers.answers), positive, units, count=2, seed=6)]
     plain, joined = (auroc(each, positive) for each in without_and_with(others, own, positive, units, dealt))
     rung = rungs_of(fitted, answers, seed=6)[ALL_TOGETHER]
     assert number(rung, "auroc") == pytest.approx(plain)
@@ -289,7 +310,7 @@ def test_directions_together_are_cross_fitted_on_both_alone(fitted: FittedBaseli
     others = np.column_stack([each.decisions for each in said if each is not None])
     assert others.shape == (200, 2)
     own, positive = fitted.probe.scores(answers.features.answer), answers.features.hallucinated
-    dealt = dealt_out((), positive, answers.features.units, count=2, seed=6)
+    dealt = [piece() for piece in dealings((), positive, answers.features.units, count=2, seed=6)]
     plain, joined = (
         auroc(each, positive) for each in without_and_with(others, own, positive, answers.features.units, dealt)
     )
@@ -304,9 +325,7 @@ def test_a_word_that_tells_labels_in_the_base_alone_is_caught_by_the_joint_rung(
     unaware = fit_baselines(make_probe(train), train, LAYERS, D_M, draws=DRAWS)
     trained, answers = (read_word(seed=seed) for seed in (4, 5))
     only_the_joint_rung_refuses(unaware, answers, trained)
-    alone = ladder(
-        unaware, {"trivia": answers}, take(trained, range(2)), resamples=RESAMPLES, foldings=2
-    )  # one class: only the other parts' words
+    alone = climbed(unaware, {"trivia": answers}, take(trained, range(2)))  # one class: only the other parts' words
     adds = {rung.kind: rung.p_value for rung in alone}[LENGTHS_AND_TEXTS]
     assert adds is not None
     assert adds > 0.05
@@ -343,7 +362,7 @@ def test_a_reversed_probe_gains_nothing(fitted: FittedBaselines) -> None:
 def test_correction_is_by_kind_and_over_question_sets_with_power(fitted: FittedBaselines) -> None:
     weak = {f"set {seed}": make_answers(120, seed=seed, strength=0.001 * seed) for seed in range(1, 5)}
     few = take(make_answers(seed=9), range(20))
-    found = ladder(fitted, {**weak, "few": few}, TRAINED, resamples=RESAMPLES, foldings=1)
+    found = climbed(fitted, {**weak, "few": few}, TRAINED, foldings=1)
     assert {rung.p_holm for rung in found} == {None}
     results = [TransferResult(name, None, 60, 60, p_holm=None if name == "few" else 0.2) for name in (*weak, "few")]
     rungs = corrected(found, results)
@@ -381,7 +400,7 @@ def test_where_nothing_can_be_scored_every_rung_is_empty(fitted: FittedBaselines
     assert tuple(rungs) == RUNG_KINDS
     for rung in rungs.values():
         assert (rung.auroc, rung.gain, rung.p_value, rung.p_holm, rung.gain_sd) == (None,) * 5
-    assert ladder(fitted, {}, TRAINED) == ()
+    assert climbed(fitted, {}, TRAINED) == ()
 
 
 def test_a_probe_without_weights_adds_nothing(fitted: FittedBaselines) -> None:
@@ -394,7 +413,7 @@ def test_a_log_probability_that_is_no_number_is_refused(fitted: FittedBaselines)
     assert answers.log_probability is not None
     spoilt = np.where(np.arange(200) == 3, np.nan, answers.log_probability)
     with pytest.raises(FitError):
-        ladder(fitted, {"trivia": replace(answers, log_probability=spoilt)}, TRAINED, foldings=1)
+        climbed(fitted, {"trivia": replace(answers, log_probability=spoilt)}, TRAINED, foldings=1)
 
 
 @pytest.mark.costly

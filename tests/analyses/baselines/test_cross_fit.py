@@ -1,5 +1,6 @@
 """A score that adds something adds it on answers that the weights have not seen; one that does not adds nothing."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 
@@ -8,7 +9,7 @@ import pytest
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from provenance.analyses.baselines.cross_fit import Folding, dealt_out, without_and_with
+from provenance.analyses.baselines.cross_fit import FOLDINGS, Folding, dealings, without_and_with
 from provenance.analyses.baselines.plain_classifiers import DENSE, NGRAMS, SPARSE, WORD, fit_columns
 from provenance.analyses.controls.control_probes import WEAK_C
 from provenance.analyses.controls.question_folds import FOLDS, folds
@@ -31,6 +32,12 @@ VOCABULARY = [f"w{number:02d}" for number in range(60)]
 
 def columns(seed: int, width: int = 4, tell: float = 0.0) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(ROWS, width)) + tell * POSITIVE[:, None]
+
+
+def dealt_out(
+    texts: Sequence[Sequence[str]], positive: np.ndarray, units: Sequence[str], *, count: int = 1, seed: int = 0
+) -> list[Folding]:
+    return [piece() for piece in dealings(texts, positive, units, count=count, seed=seed)]
 
 
 def areas(others: np.ndarray, score: np.ndarray, seed: int = 0) -> tuple[float, float]:
@@ -221,5 +228,5 @@ def test_values_are_means_over_foldings_which_makes_them_depend_less_on_the_seed
 
 
 def test_too_few_questions_are_not_dealt() -> None:
-    assert dealt_out((), POSITIVE[:24], UNITS[:24]) == ()
-    assert isinstance(dealt_out((), POSITIVE, UNITS, count=1)[0], Folding)
+    assert dealings((), POSITIVE[:24], UNITS[:24]) == []
+    assert len(dealings((), POSITIVE, UNITS)) == FOLDINGS

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
 from pathlib import Path
@@ -69,11 +70,30 @@ def test_threads_that_are_asked_for_limit_processes(
     assert _allowed() == (expected or 3)
 
 
-def test_processors_are_divided_among_pieces_that_divide_their_own_work() -> None:
+def test_pieces_that_divide_their_own_work_share_the_processors() -> None:
     with at_most(4):
         first, second = fork_join([partial(fork_join, [waited] * 4)] * 2)
-    assert most_at_once(first) == most_at_once(second) == 2
+    assert most_at_once(first) + most_at_once(second) >= 4
     assert 2 < most_at_once([*first, *second]) <= 4
+
+
+def test_a_processor_that_has_nothing_more_to_do_is_taken_where_work_is_left() -> None:
+    with at_most(2):
+        one, many = fork_join([lambda: [waited()], partial(fork_join, [waited] * 6)])
+    assert most_at_once([*one, *many]) == 2
+    assert most_at_once([span for span in many if span[1] < one[0][1]] or [one[0]]) == 1
+    assert most_at_once(many) == 2
+
+
+def test_a_processor_is_free_again_after_an_error_that_was_expected() -> None:
+    def failed_and_tried_again() -> list[Span]:
+        with suppress(ValueError):
+            fork_join([failing(ValueError("no")), waited, waited])
+        return fork_join([waited] * 9)
+
+    with at_most(3):
+        _, many = fork_join([lambda: [waited()], failed_and_tried_again])
+    assert most_at_once(many) == 3
 
 
 def test_one_of_many_processes_keeps_to_itself() -> None:
