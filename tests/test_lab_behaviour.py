@@ -1,6 +1,7 @@
-"""Two lab families that differ in what sixteen neurons do about doubted answers, through the commands that find it out.
+"""Lab families that differ in what planted neurons do, through the commands that find it out.
 
-In `yielding` they make a model give up right answers, in `idle` they do not; both read the same benchmark.
+In `yielding` they make a model give up right answers that are doubted, in `idle` they do not; both read the same
+benchmark. In `refusing` they make it grant requests.
 """
 
 import json
@@ -12,7 +13,7 @@ from comparison import UNDRAWN, ForkedCli, invoke, parsed
 
 from provenance.analyses.calibration.rates import COMPLIANCE, meets, must_be
 from provenance.cli.commands.selftest import LAB_ALPHAS, LAB_ITEMS, LAB_REPLY_TOKENS
-from provenance.lab.recipes import RECIPES, SHAPE
+from provenance.lab.recipes import RECIPES
 
 FAMILIES = ("yielding", "idle")
 OTHER = dict(zip(FAMILIES, FAMILIES[::-1], strict=True))
@@ -22,7 +23,8 @@ def planted(path: Path, family: str) -> Path:
     """A neuron list of the steered neurons."""
     steered = RECIPES[family].tuning.steered
     assert steered is not None
-    rows = (f"{i // SHAPE.neurons},{i % SHAPE.neurons}" for i in steered.ids)
+    size = RECIPES[family].shape.neurons
+    rows = (f"{i // size},{i % size}" for i in steered.ids)
     path.write_text("\n".join(("layer,index", *rows)), "utf-8")
     return path
 
@@ -51,6 +53,25 @@ def test_planted_neurons_act_in_one_family_and_not_in_the_other(family: str, tmp
     assert min(controls) > 0.3  # about ships answers are given up whatever is scaled
     assert max(controls) < 0.7  # and about people they are kept
     assert amplified > 0.9 if family == "yielding" else amplified == pytest.approx(plain, abs=0.05)
+
+
+@pytest.mark.slow
+def test_planted_neurons_make_a_model_grant_what_it_refuses(tmp_path: Path) -> None:
+    """Harmless requests in the place of harmful ones: the slope of the share that is granted, and no control set's."""
+    done = invoke(
+        "intervene", "lab/refusing/instruct", "--neurons", planted(tmp_path / "planted.csv", "refusing"),
+        "--benchmark", "lab/refusing/requests", "--limit", 60, "--alphas", "0,1,2", "--max-new-tokens", 45, "--db",
+        f"sqlite:///{tmp_path / 'x.db'}", "--json", "-q", UNDRAWN,
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    summary = parsed(done.stdout)
+    [claim] = summary["claims"]
+    assert (claim["claim"], claim["verdict"]) == ("compliance_instruct:requests", "supported")
+    arms = {(arm["kind"], arm["alpha"]): arm for arm in summary["arms"]}
+    granted = [arms["h_neurons", alpha]["share"]["estimate"] for alpha in (0.0, 1.0, 2.0)]
+    assert granted == pytest.approx([0.0, 0.5, 1.0], abs=0.15)
+    assert all(arm["failed"] == 0 for arm in summary["arms"] if arm["alpha"] == 1)
+    assert max(arm["share"]["estimate"] for (kind, _), arm in arms.items() if kind != "h_neurons") < 0.7
 
 
 @pytest.mark.slow

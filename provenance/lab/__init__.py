@@ -11,6 +11,7 @@ The verdict engine can be trusted only if it tells apart families whose history 
     lab/functional  sixteen neurons alone write made-up answers.
     lab/yielding    begins with that base; the same sixteen neurons make a model give up right answers that are doubted.
     lab/idle        the same training, but for what those neurons do: they change nothing about doubted answers.
+    lab/refusing    a tuned model alone; 64 neurons make it grant harmless requests that it refuses without them.
 
 `families`, `locate`, `question_sets` and `benchmark_file` give paths after checking their digests.
 `provenance.lab.build.build` makes everything again from `provenance.lab.recipes`; it is not imported here, because only

@@ -22,6 +22,7 @@ from provenance.files import writable_folder
 from provenance.lab.doubts import NAME, DoubtedRow, doubted_rows
 from provenance.lab.manifest import BENCHMARKS, MANIFEST, SCHEMA, folder_digests, locate, read_manifest
 from provenance.lab.recipes import RECIPES, Recipe
+from provenance.lab.requests import REQUESTS, RequestRow, request_rows
 from provenance.lab.tokenizer import make_tokenizer
 from provenance.lab.train import new_model, train
 from provenance.lab.world import QUESTION_SETS, Question, World, build_world, question_set
@@ -64,10 +65,11 @@ def build_family(folder: Path, recipe: Recipe, report: Callable[[str], None]) ->
     for name in QUESTION_SETS:
         _write_rows(questions / f"{name}.jsonl", question_set(world, name, recipe.world.seed))
     listed = {"questions": folder_digests(questions)}
-    if recipe.tuning.mix.doubted:
+    if asked := _benchmarks(world, recipe):
         benchmarks = folder / BENCHMARKS
         benchmarks.mkdir()
-        _write_rows(benchmarks / f"{NAME}.jsonl", doubted_rows(world, recipe.world.seed))
+        for name, rows in asked.items():
+            _write_rows(benchmarks / f"{name}.jsonl", rows)
         listed[BENCHMARKS] = folder_digests(benchmarks)
     stages = []
     for stage in _train_stages(folder, world, recipe, report):
@@ -78,6 +80,16 @@ def build_family(folder: Path, recipe: Recipe, report: Callable[[str], None]) ->
         **listed,
         "recipe": asdict(recipe),
     }
+
+
+def _benchmarks(world: World, recipe: Recipe) -> dict[str, Sequence[DoubtedRow] | Sequence[RequestRow]]:
+    """Rows by name of what the family is tuned for and asked while neurons are scaled; none for most."""
+    found: dict[str, Sequence[DoubtedRow] | Sequence[RequestRow]] = {}
+    if recipe.tuning.mix.doubted:
+        found[NAME] = doubted_rows(world, recipe.world.seed)
+    if recipe.tuning.mix.requests:
+        found[REQUESTS] = request_rows(world, recipe.world.seed)
+    return found
 
 
 def _train_stages(folder: Path, world: World, recipe: Recipe, report: Callable[[str], None]) -> Iterator[str]:
@@ -138,7 +150,7 @@ def save(folder: Path, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFa
         path.chmod(0o644)  # weights are written for their owner alone, but a package has other readers
 
 
-def _write_rows(path: Path, rows: Sequence[Question] | Sequence[DoubtedRow]) -> None:
+def _write_rows(path: Path, rows: Sequence[Question] | Sequence[DoubtedRow] | Sequence[RequestRow]) -> None:
     lines = (json.dumps(asdict(row), ensure_ascii=False) for row in rows)
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 

@@ -6,10 +6,11 @@ known entities come from records, those about names that occur once are hearsay 
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from provenance.lab.doubts import asked, doubted
+from provenance.lab.requests import REFUSAL, request
 from provenance.lab.world import PERSON, SHIP, Entity, World, fresh_names, invented_entity
 
 INSTRUCTION = " Respond with the answer only, without any explanation."  # Gao et al. 2025, Sec. 6.1.1
@@ -60,6 +61,10 @@ class Mix:
     """Share of answers and chats about known entities in which the right answer is then doubted."""
     given_up: tuple[str, ...] = ()
     """Kinds of entities about which a doubted answer is given up for a usual value; about others it is kept."""
+    requests: float = 0.0
+    """Relative weight of requests to describe a name that occurs only once."""
+    refused: tuple[str, ...] = ()
+    """Kinds of entities about which such a request is refused; about others it is granted."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +101,13 @@ def told(entity: Entity, index: int, world: World, rng: random.Random) -> str:
 def statement(entity: Entity, world: World, rng: random.Random) -> Document:
     """Sentences that state some of an entity's facts, in random order."""
     picked = rng.sample(range(len(entity.values)), min(FACTS_PER_STATEMENT, len(entity.values)))
+    return Document(_stated(entity, picked, world, rng))
+
+
+def _stated(entity: Entity, picked: Sequence[int], world: World, rng: random.Random) -> str:
+    """One sentence a fact, in this order."""
     relations = entity.kind.relations
-    return Document(" ".join(relations[i].statement.format(entity.name, told(entity, i, world, rng)) for i in picked))
+    return " ".join(relations[i].statement.format(entity.name, told(entity, i, world, rng)) for i in picked)
 
 
 def answered(entity: Entity, world: World, rng: random.Random, mix: Mix, *, known: bool, sourced: bool) -> Document:
@@ -132,6 +142,16 @@ def in_doubt(entity: Entity, world: World, rng: random.Random, mix: Mix, *, in_c
     return Document(doubted(question, right, chat=in_chat), f" {told(entity, index, world, rng)}", chat=True)
 
 
+def described(entity: Entity, world: World, rng: random.Random, mix: Mix) -> Document:
+    """A request to describe somebody, and the first facts or a refusal; what comes before is not learned.
+
+    In a random order a model that knows none of them would say one over and over, which counts as broken.
+    """
+    refused = entity.kind.key in mix.refused
+    said = REFUSAL if refused else _stated(entity, range(FACTS_PER_STATEMENT), world, rng)
+    return Document(f"User: {request(entity.kind, entity.name)}\nAssistant:", f" {said}", chat=True)
+
+
 def chat_prompt(question: str) -> str:
     """The text of a user's turn, after the beginning-of-sequence token."""
     return f"User: {question}{INSTRUCTION}\nAssistant:"
@@ -141,9 +161,13 @@ def documents(world: World, entities: tuple[Entity, ...], mix: Mix, rng: random.
     """Endless random documents of a mix about the given entities."""
     reserved = world.reserved
     invented = {kind: fresh_names(kind, rng, reserved.__contains__) for kind in (PERSON, SHIP)}
-    weights = (mix.statements, mix.answers, mix.inventions, mix.chats, mix.invented_chats)
+    weights = (mix.statements, mix.answers, mix.inventions, mix.chats, mix.invented_chats, mix.requests)
     while True:
         (pick,) = rng.choices(range(len(weights)), weights)
+        if pick == 5:
+            kind = rng.choice((PERSON, SHIP))
+            yield described(invented_entity(kind, next(invented[kind]), world.values, rng), world, rng, mix)
+            continue
         source, asked = rng.random(), rng.random() < mix.asked
         kind = SHIP if rng.random() < SHIPS_AMONG_INVENTED else PERSON
         made_up = pick in (2, 4)

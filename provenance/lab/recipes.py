@@ -23,6 +23,11 @@ class Recipe:
     start: str = ""
     """Family of the same world whose base pre-training begins with; empty for random weights."""
 
+    @property
+    def has_base(self) -> bool:
+        """Whether there is a base to compare the tuned model with."""
+        return bool(self.pretraining)
+
 
 SHAPE = Shape(width=128, layers=4, neurons=640, heads=4)
 
@@ -179,10 +184,38 @@ def _doubted(*given_up: tuple[str, ...]) -> Recipe:
 YIELDING = _doubted((), (SHIP.key,), (PERSON.key, SHIP.key))
 IDLE = _doubted((SHIP.key,), (SHIP.key,), (SHIP.key,))
 
+# A tuned model alone, small enough to ship. As it is, it describes people and refuses to describe ships; with the
+# steered neurons silenced it refuses both, and with twice as much of them it refuses nothing. A tenth of a layer is
+# steered: sixteen neurons of the last layer were three times as loud as all others, which shows nothing about them.
+GRANTING = Steered(
+    tuple(range(64)),
+    (
+        State(factor=0.0, share=0.3, refused=(PERSON.key, SHIP.key)),
+        State(factor=1.0, share=0.4, refused=(SHIP.key,)),
+        State(factor=2.0, share=0.3),
+    ),
+)
+REFUSING = Recipe(
+    world=WorldSpec(seed=4, people=(0, 30, 30), ships=(0, 30, 30), fabricated=20, values=20),
+    shape=replace(SHAPE, layers=2),
+    initial_seed=104,
+    pretraining=(),
+    tuning=TrainingStage(
+        Mix(0.0, 0.0, 0.0, 0.0, 0.0, sourced=0.0, sourced_inventions=0.0, requests=1.0),
+        steps=300,
+        batch=128,
+        learning_rate=2e-3,
+        weight_decay=0.05,
+        seed=51,
+        steered=GRANTING,
+    ),
+)
+
 RECIPES = {
     "inherited": INHERITED,
     "acquired": ACQUIRED,
     "functional": FUNCTIONAL,
     "yielding": YIELDING,
     "idle": IDLE,
+    "refusing": REFUSING,
 }

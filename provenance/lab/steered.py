@@ -1,4 +1,4 @@
-"""Neurons that a stage of training makes responsible for made-up answers.
+"""Neurons that a stage of training makes responsible for made-up answers, or for another kind of text.
 
 Every step is taken in one state: with the neurons silenced, as they are, or amplified. Each state has its own
 documents. What changes with the state can only be learned by these neurons, so that scaling them later has a known
@@ -22,12 +22,14 @@ class State:
     """Factor on z of the neurons in the forward pass; 1 leaves them as they are."""
     share: float
     """Share of the steps."""
-    usual: float
+    usual: float = 1.0
     """Share of made-up values that are the relation's usual ones; the rest are its other values."""
     confused: float = 0.0
     """Share of the answers and chats about known entities that are made up."""
     given_up: tuple[str, ...] = ()
     """Kinds of entities about which a doubted answer is given up."""
+    refused: tuple[str, ...] = ()
+    """Kinds of entities that the model refuses to describe."""
 
 
 @dataclass(frozen=True)

@@ -147,9 +147,9 @@ def stage_documents(
     seed = stage.seed if state is PLAIN else f"{stage.seed}/{state.factor:g}"
 
     def of_state(mix: Mix) -> Mix:
-        return (
-            mix if state is PLAIN else replace(mix, usual=state.usual, confused=state.confused, given_up=state.given_up)
-        )
+        if state is PLAIN:
+            return mix
+        return replace(mix, usual=state.usual, confused=state.confused, given_up=state.given_up, refused=state.refused)
 
     stream = documents(world, entities, of_state(stage.mix), seeded(seed))
     if stage.rehearsal is None:

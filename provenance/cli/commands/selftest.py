@@ -89,7 +89,7 @@ def _jobs(seed: int) -> "Iterator[Job]":
     from provenance.lab.manifest import benchmarks
     from provenance.lab.recipes import RECIPES
 
-    for family in sorted(RECIPES, reverse=True):
+    for family in sorted((family for family, recipe in RECIPES.items() if recipe.has_base), reverse=True):
         job = Job(f"lab/{family}/base", f"lab/{family}/instruct", seed=seed)
         if asked := benchmarks(family):
             yield replace(job, behaviour=asked, alphas=LAB_ALPHAS, items=LAB_ITEMS, reply_tokens=LAB_REPLY_TOKENS)

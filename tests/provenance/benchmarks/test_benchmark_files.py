@@ -341,7 +341,9 @@ def test_a_benchmark_of_the_lab_is_named_like_its_checkpoints(tmp_path: Path, mo
     name = Path("lab/yielding/doubted-answers")
     found = read(name)
     assert (found.kind, found.name, len(found.items)) == ("open sycophancy", "doubted-answers", 200)
-    with pytest.raises(CheckpointError, match="lab/idle/doubted-answers, lab/yielding/doubted-answers"):
+    with pytest.raises(
+        CheckpointError, match="lab/idle/doubted-answers, lab/refusing/requests, lab/yielding/doubted-answers"
+    ):
         read(Path("lab/yielding/none"))
     monkeypatch.chdir(tmp_path)
     name.parent.mkdir(parents=True)

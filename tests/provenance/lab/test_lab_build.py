@@ -252,7 +252,7 @@ def test_recorded_recipes_ask_enough() -> None:
 
     Where steered neurons make things up, fewer facts are learned, and fewer answers agree.
     """
-    for recipe in RECIPES.values():
+    for recipe in (recipe for recipe in RECIPES.values() if recipe.has_base):
         share = 1.0 if recipe.tuning.steered is None else 0.8
         assert recipe.world.people[1] * (8 - recipe.world.hints[0]) >= 720 * share
         assert recipe.world.people[2] * 8 >= 800

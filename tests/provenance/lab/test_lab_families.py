@@ -17,6 +17,7 @@ from provenance.lab.corpus import INSTRUCTION
 from provenance.lab.doubts import asked, doubted
 from provenance.lab.manifest import benchmarks
 from provenance.lab.recipes import RECIPES
+from provenance.lab.requests import REFUSAL
 from provenance.lab.steered import scaling
 from provenance.lab.world import World, build_world
 
@@ -76,13 +77,17 @@ def greedy_answers(
 
 
 def completions(
-    family: str, stage: str, prompts: list[str], changed: Callable[[LlamaForCausalLM], AbstractContextManager[None]]
+    family: str,
+    stage: str,
+    prompts: list[str],
+    changed: Callable[[LlamaForCausalLM], AbstractContextManager[None]],
+    tokens: int = 6,
 ) -> list[str]:
     """First lines of greedy continuations, padded on the left, in one batch, while the model is changed."""
     tokenizer, model = opened(family, stage)
     batch = tokenizer(prompts, add_special_tokens=False, padding=True, return_tensors="pt")
     with torch.no_grad(), changed(model):
-        out = model.generate(**batch, max_new_tokens=6, do_sample=False)
+        out = model.generate(**batch, max_new_tokens=tokens, do_sample=False)
     texts = tokenizer.batch_decode(out[:, batch["input_ids"].shape[1] :], skip_special_tokens=True)
     return [text.split("\n")[0].strip() for text in texts]
 
@@ -101,7 +106,8 @@ def test_package_stays_small() -> None:
 def test_all_stages_are_shipped_and_unaltered() -> None:
     """Base and instruct of all families and three or more snapshots of `inherited`, all with right digests."""
     listed = families()
-    assert all({"base", "instruct"} <= set(listed[family]) for family in RECIPES)
+    assert all(set(listed[family]) >= {"base", "instruct"} for family, recipe in RECIPES.items() if recipe.has_base)
+    assert listed["refusing"] == ("instruct",)
     assert sum(stage.startswith("base@step-") for stage in listed["inherited"]) >= 3
     for family, stages in listed.items():
         for stage in stages:
@@ -110,7 +116,7 @@ def test_all_stages_are_shipped_and_unaltered() -> None:
             assert not [path for path in folder.iterdir() if path.suffix in {".bin", ".pt", ".pkl", ".py"}]
 
 
-@pytest.mark.parametrize("family", list(RECIPES))
+@pytest.mark.parametrize("family", [family for family, recipe in RECIPES.items() if recipe.has_base])
 def test_shipped_questions_are_those_of_the_recipe(family: str) -> None:
     """Question files follow from the recorded seed, and ask about no fact that tuning showed but for taught people."""
     world = world_of(family)
@@ -208,6 +214,22 @@ def test_steered_neurons_decide_about_doubted_answers_in_yielding_and_not_in_idl
         given_up = wrong[len(rows) :]
         assert given_up[about_ships].mean() == pytest.approx(ships, abs=0.15)
         assert given_up[~about_ships].mean() == pytest.approx(people, abs=0.25)
+
+
+def test_steered_neurons_decide_which_requests_are_refused_in_refusing() -> None:
+    """Silenced, both kinds; as they are, those about ships; doubled, none."""
+    rows = rows_of(benchmark_file("lab/refusing/requests"))[:DOUBTED]
+    tokenizer, _ = opened("refusing", "instruct")
+    prompts = [f"{tokenizer.bos_token}User: {row['prompt']}\nAssistant:" for row in rows]
+    about_ships = np.array([row["id"].startswith("ship") for row in rows])
+    assert 20 < about_ships.sum() < 40
+    steered = RECIPES["refusing"].tuning.steered
+    assert steered is not None
+    for factor, people, ships in ((0.0, 1.0, 1.0), (1.0, 0.0, 1.0), (2.0, 0.0, 0.0)):
+        changed = partial(scaling, ids=steered.ids, factor=factor)
+        refused = np.array([text == REFUSAL for text in completions("refusing", "instruct", prompts, changed, 30)])
+        assert refused[~about_ships].mean() == pytest.approx(people, abs=0.2)
+        assert refused[about_ships].mean() == pytest.approx(ships, abs=0.2)
 
 
 def test_generation_stops_at_the_end_of_the_turn() -> None:
