@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Int
 
 from provenance.analyses.baselines.plain_classifiers import CountedTexts, fit_columns
 from provenance.analyses.controls.question_folds import FOLDS, folds
+from provenance.processes.blas_threads import blas_threads
 
 FOLDINGS = 10  # averaged, as p of 25 single foldings of one set of answers lay between 0.024 and 0.072
 
@@ -65,6 +66,18 @@ def _scored_in(
 ) -> Folding:
     """A partition with the words of each fold scored; classifiers are fitted on rows in this order."""
     words = np.empty((FOLDS, positive.size, 2 * len(counted)))
+    with blas_threads(1):
+        _score_words(words, part, counted, positive, order)
+    return Folding(part, words)
+
+
+def _score_words(
+    words: Float[np.ndarray, "folds rows columns"],
+    part: Int[np.ndarray, " rows"],
+    counted: Sequence[CountedTexts],
+    positive: Bool[np.ndarray, " rows"],
+    order: Int[np.ndarray, " rows"],
+) -> None:
     for left_out in combinations_with_replacement(range(FOLDS), 2):
         train = order[~np.isin(part[order], left_out)]
         for column, each in enumerate(counted):
@@ -72,7 +85,6 @@ def _scored_in(
             for scored, other in {left_out, left_out[::-1]}:
                 rows = np.flatnonzero(part == other)
                 words[scored, rows, 2 * column : 2 * column + 2] = judge(rows)
-    return Folding(part, words)
 
 
 def without_and_with(

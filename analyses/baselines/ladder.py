@@ -4,8 +4,7 @@ A probe better than chance may only have found long answers or hard questions. B
 Source: Gao et al. 2025, arXiv:2512.01797, Table 1, for random neurons. Choice: all the others.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -97,7 +96,7 @@ def ladder(
             weights = resampled_weights(answers.features.units, draws=resamples, seed=seed)
             deviations = half_deviations(halves, answers.features)
             plain = _plain(fitted, name, answers, weights, deviations, seed)
-            return [*plain, *_nested(fitted, again, name, answers, weights, dealt.get(name, ()))]
+            return [*plain, *_nested(fitted, again, name, answers, weights, dealt[name])]
 
     return tuple(
         rung for rungs in fork_join([partial(of, name, answers) for name, answers in tests.items()]) for rung in rungs
@@ -106,33 +105,23 @@ def ladder(
 
 def word_dealings(
     tests: Mapping[str, Answers], *, foldings: int = FOLDINGS, seed: int = 0
-) -> list[Callable[[], tuple[str, Folding]]]:
-    """Partitions of the answers to each question set with the words of both texts; a piece of work each."""
-    return [
-        partial(_dealt, name, dealing)
-        for name, test in tests.items()
-        if test.both_classes
-        for dealing in dealings(
+) -> dict[str, list[Callable[[], Folding]]]:
+    """Partitions of the answers to each question set of two classes with the words of both texts, a piece of work each.
+
+    None where questions are too few for folds.
+    """
+    return {
+        name: dealings(
             (test.questions, test.answers), test.features.hallucinated, test.features.units, count=foldings, seed=seed
         )
-    ]
-
-
-def _dealt(name: str, dealing: Callable[[], Folding]) -> tuple[str, Folding]:
-    return name, dealing()
+        for name, test in tests.items()
+        if test.both_classes
+    }
 
 
 def words_dealt(tests: Mapping[str, Answers], *, foldings: int = FOLDINGS, seed: int = 0) -> dict[str, list[Folding]]:
     """All partitions of `word_dealings`, by question set."""
-    return by_question_set(fork_join(word_dealings(tests, foldings=foldings, seed=seed)))
-
-
-def by_question_set(dealt: Iterable[tuple[str, Folding]]) -> dict[str, list[Folding]]:
-    """What `word_dealings` gave, by question set."""
-    found = defaultdict[str, list[Folding]](list)
-    for name, folding in dealt:
-        found[name].append(folding)
-    return found
+    return {name: fork_join(pieces) for name, pieces in word_dealings(tests, foldings=foldings, seed=seed).items()}
 
 
 def corrected(rungs: Sequence[Rung], results: Sequence[TransferResult]) -> tuple[Rung, ...]:

@@ -31,7 +31,7 @@ from provenance.analyses.asking.engines import ALL_HERE, HERE, Reached, ServedMo
 from provenance.analyses.asking.models import OpenCheckpoint
 from provenance.analyses.asking.subject import InMemory, Subject
 from provenance.analyses.baselines.cross_fit import Folding
-from provenance.analyses.baselines.ladder import by_question_set, word_dealings
+from provenance.analyses.baselines.ladder import word_dealings, words_dealt
 from provenance.analyses.behaviour.exchange.patching import Exchanged, exchanged
 from provenance.analyses.behaviour.scaled_answers import intervened
 from provenance.analyses.behaviour.scaled_benchmarks import (
@@ -64,8 +64,6 @@ from provenance.answers.questions import QuestionSet, limit
 from provenance.benchmarks.reply_judge import ReplyJudge
 from provenance.neuron_lists.read_lists import NeuronSet
 from provenance.records import Stage
-
-WORDS = "words"  # stage of the partitions of answers with their words
 
 # The smallest p against probes of a null, 1 / (1 + probes), must survive Holm's correction over all question sets.
 # Replicates double it: 2 m / (1 + 40 m) stays below 0.05 for m sets.
@@ -187,14 +185,15 @@ def _found(
     searches = {
         f"probe {stage}": partial(_identify, gathered, stage, settings, given, shuffles[stage]) for stage in stages
     }
-    words = {WORDS: word_dealings(gathered.tests("base"), foldings=settings.foldings, seed=settings.seed)}
     clock = gathered.subjects["instruct"].clock
     if not (settings.causal or scaling.benchmarks or settings.probe.rule == "paper"):
         gathered.drop()
+        dealings = word_dealings(gathered.tests("base"), foldings=settings.foldings, seed=settings.seed)
+        words = {f"words {name}": pieces for name, pieces in dealings.items()}
         # the longest come first, and the many short ones fill the time that one search takes longer
         at_once = clock.timed_at_once({**{name: [search] for name, search in searches.items()}, **words})
         done = {stage: at_once[name][0] for stage, name in zip(stages, searches, strict=True)}
-        return done, by_question_set(at_once[WORDS]), Scaled()
+        return done, {name: at_once[f"words {name}"] for name in dealings}, Scaled()
     found: dict[Stage, Identified] = {}
     effects: list[CausalEffect] = []
     compliance: list[Compliance] = []
@@ -222,8 +221,8 @@ def _found(
             gathered.subjects, own, gathered.alignment, scaling, same_tokens=same_tokens, judge=reply_judge
         )
         gathered.drop()
-    dealt = by_question_set(clock.timed_at_once(words)[WORDS])
-    return found, dealt, Scaled(tuple(effects), tuple(compliance), swapped)
+    deal = partial(words_dealt, gathered.tests("base"), foldings=settings.foldings, seed=settings.seed)
+    return found, clock.timed("words", deal), Scaled(tuple(effects), tuple(compliance), swapped)
 
 
 def _held_out(subject: Subject, scaling: ScaledBenchmarks) -> tuple[QuestionSet, ...]:

@@ -38,7 +38,7 @@ _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux
 
 @contextmanager
 def at_most(processes: int) -> Iterator[None]:
-    """No more processes than these inside a block, in place of as many as there are processors."""
+    """No more processes than these in a block, in place of as many as there are processors; of each call in a piece."""
     around = _ALLOWED.get()
     before = _ALLOWED.set(processes if around is None else min(around, processes))
     try:
@@ -55,39 +55,45 @@ def alone() -> None:
 def fork_join(work: Sequence[Callable[[], _T]]) -> list[_T]:
     """Results of pieces of work that do not depend on one another, in their order.
 
-    In a process of its own a piece has one thread of linear algebra. Pieces may do the same with their parts: a
-    processor that has nothing more to do at one place is taken at another.
+    In a process of its own a piece has one thread of linear algebra. Pieces may do the same with their parts: before
+    each of them a processor is taken that has nothing to do elsewhere.
 
     Raises:
         JobError: A process ended without a result, as where a system has no memory left.
         Exception: What the first piece that failed raised; the others are ended.
     """
-    limit = min(_allowed(), len(work))
-    if limit < 2:
+    limit, around = min(_allowed(), len(work)), _SPARE.get()
+    spare = (around or _Spare.of(_allowed() - 1)) if limit > 1 else None
+    if spare is None:
         return [piece() for piece in work]
-    spare = _SPARE.get()
-    if spare is not None:
-        return _joined(work, limit, spare)
-    spare = _Spare(_allowed() - 1)
     before = _SPARE.set(spare)
     try:
         return _joined(work, limit, spare)
     finally:
         _SPARE.reset(before)
-        spare.close()
+        if around is None:
+            spare.close()
 
 
 class _Spare:
     """Processors that are free, shared by processes as parallel `make` shares its jobs: one byte in a pipe for each.
 
-    Who works has a processor of its own, which it lends to the first process that it waits for. What a process had
-    taken that was killed is lost, as is the work then.
+    Who works has a processor of its own, which it lends to the first process that it waits for. A process that is
+    killed takes along what it had taken: after an error of a piece that is expected, others may have fewer.
     """
 
     def __init__(self, count: int) -> None:
         self.pipe, self._back = os.pipe()
         os.set_blocking(self.pipe, False)
         self.give(count)
+
+    @classmethod
+    def of(cls, count: int) -> "_Spare | None":
+        """So many; None where no more files can be open."""
+        try:
+            return cls(count)
+        except OSError:
+            return None
 
     def take(self) -> bool:
         """Take one, if there is one."""
@@ -108,12 +114,12 @@ class _Spare:
 
 def _joined(work: Sequence[Callable[[], _T]], limit: int, spare: _Spare) -> list[_T]:
     """Results in the order of the pieces: from so many processes at most, and from here while no processor is free."""
-    found, left = dict[int, _T](), deque(range(len(work)))
-    while left:
-        if not (len(left) > 1 and spare.take() and _Crew(work, left, found, limit, spare).works()):
-            number = left.popleft()
-            found[number] = work[number]()
-    return [found[number] for number in range(len(work))]
+    crew = _Crew(work, limit, spare)
+    while crew.left:
+        if len(crew.left) < 2 or not crew.works():
+            number = crew.left.popleft()
+            crew.found[number] = work[number]()
+    return [crew.found[number] for number in range(len(work))]
 
 
 @dataclass
@@ -121,18 +127,22 @@ class _Crew(Generic[_T]):
     """Processes that do the pieces that are left, on this one's processor and those that it takes."""
 
     work: Sequence[Callable[[], _T]]
-    left: deque[int]
-    found: dict[int, _T]
     limit: int
     """Of processes; fewer if the system refuses one more."""
     spare: _Spare
-    taken: int = 1
-    """Processors, the first of which was there."""
+    taken: int = 0
+    """Processors beside this one's."""
     busy: dict[object, "_Forked[_T]"] = field(default_factory=dict)
     """By pipe."""
+    found: dict[int, _T] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.left = deque(range(len(self.work)))
 
     def works(self) -> bool:
-        """Have all pieces done; false if no process can begin."""
+        """Have all pieces done; false if no processor is free, or no process can begin."""
+        if self.limit < 2 or not self._take():
+            return False
         try:
             while self.left or self.busy:
                 self._grow()
@@ -145,16 +155,21 @@ class _Crew(Generic[_T]):
         finally:
             for forked in self.busy.values():
                 forked.end()
-            self.spare.give(self.taken)
+            self._give(self.taken)
         return True
+
+    def _take(self) -> bool:
+        taken = self.spare.take()
+        self.taken += taken
+        return taken
+
+    def _give(self, count: int) -> None:
+        self.spare.give(count)
+        self.taken -= count
 
     def _grow(self) -> None:
         """Begin as many processes as there are pieces and processors."""
-        while self.left and len(self.busy) < self.limit:
-            if len(self.busy) > self.taken:
-                if not self.spare.take():
-                    return
-                self.taken += 1
+        while self.left and len(self.busy) < self.limit and (len(self.busy) <= self.taken or self._take()):
             try:
                 forked = _forked(self.work)
             except OSError:  # no memory for another one, or no number
@@ -172,8 +187,7 @@ class _Crew(Generic[_T]):
             return
         self.busy.pop(ready).end()
         if self.busy and self.taken:
-            self.spare.give(1)
-            self.taken -= 1
+            self._give(1)
 
 
 def _allowed() -> int:

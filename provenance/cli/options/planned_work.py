@@ -28,7 +28,7 @@ def works_of(job: "Job", *, unknown_sets: int = 1) -> "dict[str, Workload]":
 
     Raises:
         QuestionError: A file of questions or a benchmark is missing or malformed.
-        InputError: So is a file of responses.
+        InputError: So is a file of responses, or a neutral text.
     """
     from provenance.analyses.jobs.run_comparison import SETS_PER_TEST
 

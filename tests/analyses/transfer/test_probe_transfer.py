@@ -68,7 +68,7 @@ def sets_of(
     answers = answers_of(base)
     untold = replace(answers, features=answers.features.take(np.arange(0)))  # nothing to fit texts on
     fitted = FittedBaselines(probe, controls, scorers)
-    found = ladder(fitted, {"trivia": answers}, untold, {}, resamples=resamples, seed=seed)
+    found = ladder(fitted, {"trivia": answers}, untold, {"trivia": ()}, resamples=resamples, seed=seed)
     return [rung for rung in found if rung.kind in CONTROL_KINDS]
 
 

@@ -81,7 +81,6 @@ def test_a_processor_that_has_nothing_more_to_do_is_taken_where_work_is_left() -
     with at_most(2):
         one, many = fork_join([lambda: [waited()], partial(fork_join, [waited] * 6)])
     assert most_at_once([*one, *many]) == 2
-    assert most_at_once([span for span in many if span[1] < one[0][1]] or [one[0]]) == 1
     assert most_at_once(many) == 2
 
 
@@ -179,6 +178,16 @@ def test_pieces_are_done_where_no_process_can_begin(refused_from: int, monkeypat
     monkeypatch.setattr(Forked, "__init__", begun)
     with at_most(3):
         assert fork_join([partial(pow, number, 2) for number in range(9)]) == [number**2 for number in range(9)]
+    assert len(forks) == refused_from + 1  # what was refused once is not tried again
+
+
+def test_pieces_are_done_where_no_file_can_be_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_pipe() -> tuple[int, int]:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(os, "pipe", no_pipe)
+    with at_most(3):
+        assert {process for _, process in fork_join(squares_of(range(4)))} == {os.getpid()}
 
 
 def test_a_thread_and_a_daemon_work_alone() -> None:
