@@ -13,14 +13,14 @@ CHOSEN := not slow and not costly
 
 .PHONY: demo study test test-all check docs bench gpu clean
 
-# Modules are compiled on every core, where pip would take one, but for tests of packages. What cannot be compiled is
-# compiled when it is imported, or is a package's example of broken code.
+# Modules are compiled on every core, where pip would take one, but for tests of packages, models of transformers and
+# parts of torch that few programs import. Those are compiled when they are, and a package's example of broken code never.
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip -c constraints.txt
 	$(BIN)/python -m pip install --quiet --no-compile torch -c constraints.txt
 	$(BIN)/python -m pip install --quiet --no-compile --editable '.[dev,docs,real]' -c constraints.txt
-	$(BIN)/python -m compileall -q -j 0 -x '/tests?/' $(VENV)/lib > /dev/null 2>&1 || true
+	$(BIN)/python -m compileall -q -j 0 -x '/(tests?|models|_inductor|onnx)/' $(VENV)/lib > /dev/null 2>&1 || true
 	touch $(READY)
 
 demo: $(READY)
