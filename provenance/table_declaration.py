@@ -18,6 +18,9 @@ import math
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
+from importlib import import_module
+from pkgutil import iter_modules
+from types import ModuleType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from provenance.cells import NOTHING, Record, compact, fixed, interval, p_cell, yes_or_no
@@ -263,6 +266,14 @@ def table(
 def declared(cls: type) -> Table:
     """The table that a class declares."""
     return _DECLARED[cls]
+
+
+def declared_in(package: ModuleType) -> tuple[type, ...]:
+    """Classes that the modules of a package declare, by module and in their order there; imports all of them."""
+    names = [f"{package.__name__}.{found.name}" for found in iter_modules(package.__path__)]
+    for name in names:
+        import_module(name)
+    return tuple(cls for name in names for cls in _DECLARED if cls.__module__ == name)
 
 
 def _column(item: Field[Any], hint: Any) -> Column:

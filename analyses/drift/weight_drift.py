@@ -1,4 +1,9 @@
-"""Weight change of each neuron with a counterpart in the base, and the paper's tests that H-Neurons changed less."""
+"""Weight change of each neuron with a counterpart in the base, and the paper's tests that H-Neurons changed less.
+
+    Delta = (z(Delta_up) + z(Delta_down)) / 2,   Delta_up, Delta_down = 1 - cos of a neuron's weights in both models
+
+The cosines are summed up in `provenance.analyses.weights`; z-scores and ranks are in `stability_ranks`.
+"""
 
 import itertools
 import math

@@ -6,101 +6,13 @@ from typing import Any
 
 from sqlalchemy import Boolean, Column, Double, ForeignKey, ForeignKeyConstraint, Integer, String, Table
 
-from provenance.analyses.results.answers import ActivityTable, Funnel, JudgeAgreement, RefusalContrast
-from provenance.analyses.results.behaviour import (
-    CausalEffect,
-    ComplianceArm,
-    ComplianceSlope,
-    ItemReading,
-    PatchEffect,
-    ReplyAgreement,
-    ReplyExample,
-    SideEffect,
-    TextEffect,
-)
-from provenance.analyses.results.cards import NeuronAnswer, NeuronVocabulary
-from provenance.analyses.results.claims import Claim, Power, Reason
-from provenance.analyses.results.drift import (
-    DriftResult,
-    DriftTest,
-    LayerDrift,
-    LayerSpread,
-    NeuronGroup,
-    RankBin,
-)
-from provenance.analyses.results.lineage import ConfigDifference, TensorSimilarity
-from provenance.analyses.results.overlap import OverlapNull, OverlapResult
-from provenance.analyses.results.probes import Baseline, CurvePoint, HeldOut, PathPoint, StabilityResult
-from provenance.analyses.results.replicates import (
-    OF_EVERY_REPLICATE,
-    Replicate,
-    ReplicateClaim,
-    ReplicateNeuron,
-    VarianceComponent,
-)
-from provenance.analyses.results.timeline import TimelinePoint
-from provenance.analyses.results.transfer import (
-    DirectionLayer,
-    DirectionTransfer,
-    LabelAgreement,
-    Rung,
-    ScaleControl,
-    SignAgreement,
-    TransferCell,
-    TransferResult,
-)
+from provenance.analyses import results
+from provenance.analyses.results.replicates import OF_EVERY_REPLICATE
 from provenance.db.schema.base import BULK, NEURON_KEY, Base
 from provenance.stages import StageTime
-from provenance.table_declaration import OVER_ALL, REPLICATE, Stored, declared
+from provenance.table_declaration import OVER_ALL, REPLICATE, Stored, declared, declared_in
 
-RESULTS = (
-    PathPoint,
-    CurvePoint,
-    Baseline,
-    StabilityResult,
-    HeldOut,
-    TransferResult,
-    Rung,
-    DirectionTransfer,
-    DirectionLayer,
-    TransferCell,
-    LabelAgreement,
-    ScaleControl,
-    SignAgreement,
-    LayerDrift,
-    LayerSpread,
-    NeuronGroup,
-    RankBin,
-    DriftResult,
-    DriftTest,
-    OverlapResult,
-    OverlapNull,
-    Power,
-    CausalEffect,
-    ComplianceArm,
-    ComplianceSlope,
-    SideEffect,
-    TextEffect,
-    PatchEffect,
-    ReplyAgreement,
-    ReplyExample,
-    ItemReading,
-    Claim,
-    Reason,
-    TimelinePoint,
-    Funnel,
-    ActivityTable,
-    JudgeAgreement,
-    RefusalContrast,
-    NeuronVocabulary,
-    NeuronAnswer,
-    Replicate,
-    ReplicateClaim,
-    ReplicateNeuron,
-    VarianceComponent,
-    TensorSimilarity,
-    ConfigDifference,
-)
+RESULTS = declared_in(results)
 """All declared results that a run stores."""
 MEASURED = (StageTime,)
 """Declared as results are, but of the machine's work: every part of a run adds to them, and no digest covers them."""
