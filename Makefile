@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
 READY := $(VENV)/.ready
 # One process a core, each with one thread: threads of several processes would only wait for one another. Compiled
 # modules are kept, also where the environment says otherwise: the tests start programs that would compile them again.
@@ -13,13 +14,16 @@ CHOSEN := not slow and not costly
 
 .PHONY: demo study test test-all check docs bench gpu clean
 
-# Modules are compiled on every core, where pip would take one, but for tests of packages, models of transformers and
-# parts of torch that few programs import. Those are compiled when they are, and a package's example of broken code never.
-$(READY): pyproject.toml constraints.txt
+$(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip -c constraints.txt
 	$(BIN)/python -m pip install --quiet --no-compile torch -c constraints.txt
 	$(BIN)/python -m pip install --quiet --no-compile --editable '.[dev,docs,real]' -c constraints.txt
+	touch $(INSTALLED)
+
+# Modules are compiled on every core, where pip would take one, but for tests of packages, models of transformers and
+# parts of torch that few programs import. Those are compiled when they are, and a package's example of broken code never.
+$(READY): $(INSTALLED)
 	$(BIN)/python -m compileall -q -j 0 -x '/(tests?|models|_inductor|onnx)/' $(VENV)/lib > /dev/null 2>&1 || true
 	touch $(READY)
 

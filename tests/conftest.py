@@ -52,6 +52,16 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(scope="module")
+def machine_measured_once() -> Iterator[None]:
+    """The speed of this machine, measured in two thirds of a second, is that of the first plan of a module."""
+    from provenance.plan import machine
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(machine, "measure", cache(machine.measure))
+        yield
+
+
+@pytest.fixture(scope="module")
 def shapes_unchecked() -> Iterator[None]:
     """No checks of shapes, from a module's first test that asks for it: they take half of the time of a comparison.
 

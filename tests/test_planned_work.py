@@ -20,7 +20,7 @@ from provenance.plan.checkpoint_plan import see
 from provenance.plan.estimates import captured_bytes
 from provenance.plan.workload import CHARACTERS_PER_TOKEN, TOKENS, Workload
 
-pytestmark = pytest.mark.usefixtures("shapes_unchecked")
+pytestmark = pytest.mark.usefixtures("shapes_unchecked", "machine_measured_once")
 
 LAB = ("lab/inherited/base", "lab/inherited/instruct")
 

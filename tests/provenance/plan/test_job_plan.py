@@ -21,6 +21,8 @@ from provenance.plan.job_plan import Plan, make_plan
 from provenance.plan.machine import Machine
 from provenance.plan.workload import Workload
 
+pytestmark = pytest.mark.usefixtures("shapes_unchecked", "machine_measured_once")
+
 MACHINE = Machine(
     "cpu",
     "float32",
