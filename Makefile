@@ -21,8 +21,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --no-compile --editable '.[dev,docs,real]' -c constraints.txt
 	touch $(INSTALLED)
 
-# Modules are compiled on every core, where pip would take one, but for tests of packages, models of transformers and
-# parts of torch that few programs import. Those are compiled when they are, and a package's example of broken code never.
+# Modules are compiled on every core, where pip would take one, but for tests of packages, models of transformers, of
+# which programs import a few, and parts of torch. Those are compiled when they are imported.
 $(READY): $(INSTALLED)
 	$(BIN)/python -m compileall -q -j 0 -x '/(tests?|models|_inductor|onnx)/' $(VENV)/lib > /dev/null 2>&1 || true
 	touch $(READY)

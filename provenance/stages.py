@@ -21,7 +21,7 @@ def _amount(record: Record) -> str:
     row="one stage of the work of a run, all its parts together",
     query="stages",
     note="Wall time over all parts of a run that was interrupted. Searches in both models and partitions of answers "
-    "with their words are made at once: their times overlap, and are sums over processes. Peaks are those of the "
+    "with their words are made at once: their times overlap, and are sums over their pieces. Peaks are those of the "
     "process up to the end of the stage, or of one that worked beside it: a stage that raised one shows more than the "
     "stage before.",
 )
@@ -30,7 +30,7 @@ class StageTime:
     """Time, amount and memory of one stage."""
 
     name: str = column("stage", "text", "Name of the stage, as its progress is shown.", key=True)
-    seconds: float = column("seconds", "fixed1", "Wall time, of all processes together.", unit="s")
+    seconds: float = column("seconds", "fixed1", "Wall time; of stages at once, the sum over their pieces.", unit="s")
     processed: int | None = column("processed", _amount, "Tokens or rows processed; NULL where they are not counted.")
     items: str = column("", "text", "Kind of what was processed: tokens (read or sampled), rows; empty if not counted.")
     per_second: float | None = column("per second", "fixed0", "Processed per second of wall time.", unit="1/s")

@@ -331,7 +331,7 @@ SUPPORTED_IN: Mapping[str, tuple[str, ...]] = {
     "yielding": COMPLIANCE,
     "idle": (),
 }
-"""Claims that each lab family is made for (`provenance.lab.recipes`)."""
+"""Claims that each lab pair is made for (`provenance.lab.recipes`)."""
 FALSE_IN: Mapping[str, Mapping[str, Required]] = {
     "acquired": dict.fromkeys(
         ("transfer", "beyond_confidence", "own_labels", "function_base", "function_instruct"), "not supported"

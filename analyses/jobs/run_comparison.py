@@ -5,7 +5,7 @@ in seconds), then both models' answers, then the analyses as pure functions. A `
 A negative control is the same comparison with one link broken.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import get_args
@@ -31,7 +31,7 @@ from provenance.analyses.asking.engines import ALL_HERE, HERE, Reached, ServedMo
 from provenance.analyses.asking.models import OpenCheckpoint
 from provenance.analyses.asking.subject import InMemory, Subject
 from provenance.analyses.baselines.cross_fit import Folding
-from provenance.analyses.baselines.ladder import word_dealings, words_dealt
+from provenance.analyses.baselines.ladder import word_dealings
 from provenance.analyses.behaviour.exchange.patching import Exchanged, exchanged
 from provenance.analyses.behaviour.scaled_answers import intervened
 from provenance.analyses.behaviour.scaled_benchmarks import (
@@ -188,12 +188,9 @@ def _found(
     clock = gathered.subjects["instruct"].clock
     if not (settings.causal or scaling.benchmarks or settings.probe.rule == "paper"):
         gathered.drop()
-        dealings = word_dealings(gathered.tests("base"), foldings=settings.foldings, seed=settings.seed)
-        words = {f"words {name}": pieces for name, pieces in dealings.items()}
         # the longest come first, and the many short ones fill the time that one search takes longer
-        at_once = clock.timed_at_once({**{name: [search] for name, search in searches.items()}, **words})
-        done = {stage: at_once[name][0] for stage, name in zip(stages, searches, strict=True)}
-        return done, {name: at_once[f"words {name}"] for name in dealings}, Scaled()
+        at_once, dealt = _with_words({name: [search] for name, search in searches.items()}, gathered, settings)
+        return {stage: at_once[name][0] for stage, name in zip(stages, searches, strict=True)}, dealt, Scaled()
     found: dict[Stage, Identified] = {}
     effects: list[CausalEffect] = []
     compliance: list[Compliance] = []
@@ -221,8 +218,19 @@ def _found(
             gathered.subjects, own, gathered.alignment, scaling, same_tokens=same_tokens, judge=reply_judge
         )
         gathered.drop()
-    deal = partial(words_dealt, gathered.tests("base"), foldings=settings.foldings, seed=settings.seed)
-    return found, clock.timed("words", deal), Scaled(tuple(effects), tuple(compliance), swapped)
+    _, dealt = _with_words({}, gathered, settings)
+    return found, dealt, Scaled(tuple(effects), tuple(compliance), swapped)
+
+
+def _with_words(
+    stages: Mapping[str, Sequence[Callable[[], Identified]]], gathered: Gathered, settings: OriginSettings
+) -> tuple[dict[str, list[Identified]], dict[str, list[Folding]]]:
+    """Results of stages, and beside them partitions of the base's answers with their words, by question set."""
+    dealings = word_dealings(gathered.tests("base"), foldings=settings.foldings, seed=settings.seed)
+    words = {name: f"words {name}" for name in dealings}
+    clock = gathered.subjects["instruct"].clock
+    done = clock.timed_at_once({**stages, **{words[name]: pieces for name, pieces in dealings.items()}})
+    return {name: done[name] for name in stages}, {name: done[stage] for name, stage in words.items()}
 
 
 def _held_out(subject: Subject, scaling: ScaledBenchmarks) -> tuple[QuestionSet, ...]:

@@ -7,7 +7,7 @@ recipe gives the same bytes on the same machine and number of threads.
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -20,13 +20,23 @@ from transformers import GenerationConfig, LlamaForCausalLM, PreTrainedTokenizer
 from provenance.errors import InputError
 from provenance.files import writable_folder
 from provenance.lab.doubts import NAME, DoubtedRow, doubted_rows
-from provenance.lab.manifest import BENCHMARKS, MANIFEST, SCHEMA, folder_digests, locate, read_manifest
+from provenance.lab.manifest import (
+    BENCHMARKS,
+    MANIFEST,
+    QUESTIONS,
+    SCHEMA,
+    Digests,
+    folder_digests,
+    locate,
+    read_manifest,
+)
 from provenance.lab.recipes import RECIPES, Recipe
 from provenance.lab.requests import REQUESTS, RequestRow, request_rows
 from provenance.lab.tokenizer import make_tokenizer
 from provenance.lab.train import new_model, train
 from provenance.lab.world import QUESTION_SETS, Question, World, build_world, question_set
 
+Rows = Sequence[Question] | Sequence[DoubtedRow] | Sequence[RequestRow]
 THREADS = 1  # the number of threads changes the last bits of sums; a second one saves little
 
 
@@ -60,17 +70,11 @@ def build_family(folder: Path, recipe: Recipe, report: Callable[[str], None]) ->
     """Builds one family into a new folder and returns its entry for the manifest."""
     folder.mkdir(parents=True)
     world = build_world(recipe.world)
-    questions = folder / "questions"
-    questions.mkdir()
-    for name in QUESTION_SETS:
-        _write_rows(questions / f"{name}.jsonl", question_set(world, name, recipe.world.seed))
-    listed = {"questions": folder_digests(questions)}
-    if asked := _benchmarks(world, recipe):
-        benchmarks = folder / BENCHMARKS
-        benchmarks.mkdir()
-        for name, rows in asked.items():
-            _write_rows(benchmarks / f"{name}.jsonl", rows)
-        listed[BENCHMARKS] = folder_digests(benchmarks)
+    written: dict[str, Mapping[str, Rows]] = {
+        QUESTIONS: {name: question_set(world, name, recipe.world.seed) for name in QUESTION_SETS if recipe.has_base},
+        BENCHMARKS: _benchmarks(world, recipe),
+    }
+    listed = {kind: _listed(folder / kind, sets) for kind, sets in written.items() if sets}
     stages = []
     for stage in _train_stages(folder, world, recipe, report):
         stages.append(stage)
@@ -82,9 +86,18 @@ def build_family(folder: Path, recipe: Recipe, report: Callable[[str], None]) ->
     }
 
 
-def _benchmarks(world: World, recipe: Recipe) -> dict[str, Sequence[DoubtedRow] | Sequence[RequestRow]]:
+def _listed(folder: Path, sets: Mapping[str, Rows]) -> Digests:
+    """Digests of the files of some sets, which are written."""
+    folder.mkdir()
+    for name, rows in sets.items():
+        lines = (json.dumps(asdict(row), ensure_ascii=False) for row in rows)
+        (folder / f"{name}.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return folder_digests(folder)
+
+
+def _benchmarks(world: World, recipe: Recipe) -> dict[str, Rows]:
     """Rows by name of what the family is tuned for and asked while neurons are scaled; none for most."""
-    found: dict[str, Sequence[DoubtedRow] | Sequence[RequestRow]] = {}
+    found: dict[str, Rows] = {}
     if recipe.tuning.mix.doubted:
         found[NAME] = doubted_rows(world, recipe.world.seed)
     if recipe.tuning.mix.requests:
@@ -148,11 +161,6 @@ def save(folder: Path, model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFa
     tokenizer.save_pretrained(folder)
     for path in folder.iterdir():
         path.chmod(0o644)  # weights are written for their owner alone, but a package has other readers
-
-
-def _write_rows(path: Path, rows: Sequence[Question] | Sequence[DoubtedRow] | Sequence[RequestRow]) -> None:
-    lines = (json.dumps(asdict(row), ensure_ascii=False) for row in rows)
-    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
 
 
 def _write_manifest(out_dir: Path, scratch: Path, built: dict[str, Any]) -> Path:

@@ -26,6 +26,7 @@ FORMS = (  # text before and after a question; the first is the usual one
 USUAL_FORM = 0.5  # its share; with it alone, facts are learned in this form only, and again in tuning
 FIRST_ANSWERS = 0.3  # share of documents on doubted answers that end before the doubt
 FACTS_PER_STATEMENT = 3  # one name, several facts: more facts learned per token trained on
+REQUEST = 5  # number of requests among the kinds of documents
 SHIPS_AMONG_INVENTED = 0.2  # about the share of ships among the facts
 
 
@@ -78,7 +79,7 @@ class Document:
     after: str = ""
     """Text after the answer."""
     chat: bool = False
-    """Whether it is a chat or a doubt: its text before the answer is not learned."""
+    """Whether it is a chat, a doubt or a request: its text before the answer is not learned."""
 
     @property
     def text(self) -> str:
@@ -158,13 +159,13 @@ def chat_prompt(question: str) -> str:
 
 
 def documents(world: World, entities: tuple[Entity, ...], mix: Mix, rng: random.Random) -> Iterator[Document]:
-    """Endless random documents of a mix about the given entities."""
+    """Endless random documents of a mix about the given entities, and about names that occur once."""
     reserved = world.reserved
     invented = {kind: fresh_names(kind, rng, reserved.__contains__) for kind in (PERSON, SHIP)}
     weights = (mix.statements, mix.answers, mix.inventions, mix.chats, mix.invented_chats, mix.requests)
     while True:
         (pick,) = rng.choices(range(len(weights)), weights)
-        if pick == 5:
+        if pick == REQUEST:
             kind = rng.choice((PERSON, SHIP))
             yield described(invented_entity(kind, next(invented[kind]), world.values, rng), world, rng, mix)
             continue

@@ -14,6 +14,7 @@ from provenance.lab.world import QUESTION_SETS
 SHIPPED = Path(__file__).parent / "families"
 MANIFEST = "manifest.json"
 SCHEMA = 1
+QUESTIONS = "questions"
 BENCHMARKS = "benchmarks"
 
 Digests = dict[str, str]
@@ -77,13 +78,14 @@ def question_sets(family: str, root: Path = SHIPPED) -> dict[str, Path]:
     """The question files of a family: in-domain, other-domain, fabricated, checked against the manifest.
 
     Raises:
-        CheckpointError: There is no such family, or a file is missing or altered.
+        CheckpointError: There is no such family with questions, or a file is missing or altered.
     """
-    listed = read_manifest(root)
+    listed = {name: files for name, files in read_manifest(root).items() if QUESTIONS in files}
     if family not in listed:
-        raise CheckpointError("a lab family", found=repr(family), remedy=f"use one of: {', '.join(listed)}")
-    folder = root / family / "questions"
-    _verify(folder, listed[family]["questions"])
+        remedy = f"use one of: {', '.join(listed)}"
+        raise CheckpointError("a lab family with questions", found=repr(family), remedy=remedy)
+    folder = root / family / QUESTIONS
+    _verify(folder, listed[family][QUESTIONS])
     return {name: folder / f"{name}.jsonl" for name in QUESTION_SETS}
 
 

@@ -17,7 +17,8 @@ class Recipe:
     shape: Shape
     initial_seed: int
     pretraining: tuple[TrainingStage, ...]
-    """Phases of pre-training, on all known facts; each leaves a snapshot, the last one the base."""
+    """Phases of pre-training, on all known facts; each leaves a snapshot, the last one the base; without any there is
+    none."""
     tuning: TrainingStage
     """Instruction tuning, on what tuning may show."""
     start: str = ""

@@ -61,7 +61,7 @@ class TrainingStage:
     held: Held | None = None
     """Neurons that this stage changes less than others."""
     steered: Steered | None = None
-    """Neurons that this stage makes responsible for made-up answers."""
+    """Neurons that this stage makes responsible for a kind of text."""
 
 
 def new_model(shape: Shape, tokenizer: PreTrainedTokenizerFast, seed: int) -> LlamaForCausalLM:

@@ -174,6 +174,7 @@ class _Crew(Generic[_T]):
                 forked = _forked(self.work)
             except OSError:  # no memory for another one, or no number
                 self.limit = len(self.busy)
+                self._give(self.taken - max(self.limit - 1, 0))
                 return
             self.busy[forked.pipe] = forked
             forked.begin(self.left.popleft())

@@ -47,7 +47,7 @@ def selftest(
 ) -> None:
     """Check the verdicts where the truth is known.
 
-    Lab families and their negative controls are compared, and made-up pairs give the rates of hits and false alarms.
+    Lab pairs and their negative controls are compared, and made-up pairs give the rates of hits and false alarms.
     Exit code 1 if a verdict is wrong.
     """
     start = time.perf_counter()
@@ -80,7 +80,7 @@ def _database(url: str | None) -> Iterator[str]:
 
 
 def _jobs(seed: int) -> "Iterator[Job]":
-    """Each lab family, then all its negative controls, which find its answers in the database.
+    """Each lab pair, then all its negative controls, which find its answers in the database.
 
     A family with a benchmark is made for what scaling does, of which a control says nothing.
     """

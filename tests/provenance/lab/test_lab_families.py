@@ -12,6 +12,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from provenance.errors import CheckpointError
 from provenance.lab import SHIPPED, benchmark_file, families, locate, question_sets
 from provenance.lab.corpus import INSTRUCTION
 from provenance.lab.doubts import asked, doubted
@@ -108,6 +109,8 @@ def test_all_stages_are_shipped_and_unaltered() -> None:
     listed = families()
     assert all(set(listed[family]) >= {"base", "instruct"} for family, recipe in RECIPES.items() if recipe.has_base)
     assert listed["refusing"] == ("instruct",)
+    with pytest.raises(CheckpointError, match="a lab family with questions"):
+        question_sets("refusing")
     assert sum(stage.startswith("base@step-") for stage in listed["inherited"]) >= 3
     for family, stages in listed.items():
         for stage in stages:
