@@ -1,8 +1,9 @@
 """The two lab families come out as they were made: the instrument can tell them apart.
 
 Both comparisons run once, through the command line, into one database: as a quick look, and at full effort where slow
-tests run; only one family is drawn. In the quick look they are asked four times a training question and not ten, are
-searched on half as many answers, and have fewer draws of every kind.
+tests run; only one family is drawn. In the quick look the other, whose claims do not hold, is asked four times a
+training question and not ten, is searched on half as many answers, and has fewer draws of every kind. The first is as
+the example notebook runs it, which finds it done.
 """
 
 import json
@@ -12,6 +13,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,22 +30,22 @@ pytestmark = pytest.mark.costly
 FAMILIES = ("inherited", "acquired")
 DRAWN = "inherited"
 """The family whose figures are looked at."""
-QUICK = ("--quick", "--samples", "4", "--train-per-class", "150")
+QUICK = {"inherited": ("--quick",), "acquired": ("--quick", "--samples", "4", "--train-per-class", "150")}
 Summary = dict[str, Any]
 
 
 @pytest.fixture(scope="module", params=["quick", pytest.param("full", marks=pytest.mark.slow)])
 def workplace(tmp_path_factory: pytest.TempPathFactory, forked: ForkedCli, request: pytest.FixtureRequest) -> Path:
     """Folder that the comparisons ran in."""
-    effort = QUICK if request.param == "quick" else ()
+    effort = QUICK if request.param == "quick" else {}
     return made_once(tmp_path_factory, f"lab-{request.param}", partial(compare_families, forked, effort=effort))
 
 
-def compare_families(forked: ForkedCli, folder: Path, effort: tuple[str, ...]) -> None:
+def compare_families(forked: ForkedCli, folder: Path, effort: Mapping[str, tuple[str, ...]]) -> None:
     """Run both comparisons, and keep the JSON of each."""
     for family in FAMILIES:
         undrawn = () if family == DRAWN else (UNDRAWN,)
-        options = ("--out", f"figures-{family}", *effort, *undrawn)
+        options = ("--out", f"figures-{family}", *effort.get(family, ()), *undrawn)
         pair = (f"lab/{family}/base", f"lab/{family}/instruct")
         done = forked.run(folder, "compare", *pair, "--json", "-q", *options, shipped=family == DRAWN)
         assert done.code == 0, done.stderr
@@ -165,10 +167,10 @@ def test_the_base_of_acquired_has_no_signal_of_its_own(summaries: dict[str, Summ
 def test_there_are_enough_responses(summaries: dict[str, Summary]) -> None:
     """300 + 300 for training and 200 + 200 for testing, on both sides and in both families.
 
-    A quick look trains on 150 + 150, less what balance leaves out.
+    A quick look at acquired trains on 150 + 150, less what balance leaves out.
     """
-    for summary in summaries.values():
-        train = 140 if summary["quick"] else 300
+    for family, summary in summaries.items():
+        train = 140 if summary["quick"] and family != DRAWN else 300
         for row in summary["funnel"].values():
             wanted = train if row["split"] == "train" else 200
             if row["dataset"] == "fabricated":
