@@ -58,6 +58,7 @@ def dealings(
     return [partial(_scored_in, part, counted, positive, order) for part in parts]
 
 
+@blas_threads(1)
 def _scored_in(
     part: Int[np.ndarray, " rows"],
     counted: Sequence[CountedTexts],
@@ -66,18 +67,6 @@ def _scored_in(
 ) -> Folding:
     """A partition with the words of each fold scored; classifiers are fitted on rows in this order."""
     words = np.empty((FOLDS, positive.size, 2 * len(counted)))
-    with blas_threads(1):
-        _score_words(words, part, counted, positive, order)
-    return Folding(part, words)
-
-
-def _score_words(
-    words: Float[np.ndarray, "folds rows columns"],
-    part: Int[np.ndarray, " rows"],
-    counted: Sequence[CountedTexts],
-    positive: Bool[np.ndarray, " rows"],
-    order: Int[np.ndarray, " rows"],
-) -> None:
     for left_out in combinations_with_replacement(range(FOLDS), 2):
         train = order[~np.isin(part[order], left_out)]
         for column, each in enumerate(counted):
@@ -85,6 +74,7 @@ def _score_words(
             for scored, other in {left_out, left_out[::-1]}:
                 rows = np.flatnonzero(part == other)
                 words[scored, rows, 2 * column : 2 * column + 2] = judge(rows)
+    return Folding(part, words)
 
 
 def without_and_with(

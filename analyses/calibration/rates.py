@@ -54,7 +54,7 @@ from provenance.analyses.search.stability import half_samples
 from provenance.analyses.transfer.probe_transfer import transfer
 from provenance.defaults import SELFTEST_DRAWS
 from provenance.errors import InputError, JobError
-from provenance.lab.doubts import NAME as DOUBTED
+from provenance.lab.doubts import DOUBTED
 from provenance.probe.l1_path import Fit
 from provenance.probe.sparse_probe import Probe
 from provenance.processes.blas_threads import blas_threads

@@ -19,7 +19,7 @@ from transformers import GenerationConfig, LlamaForCausalLM, PreTrainedTokenizer
 
 from provenance.errors import InputError
 from provenance.files import writable_folder
-from provenance.lab.doubts import NAME, DoubtedRow, doubted_rows
+from provenance.lab.doubts import DOUBTED, DoubtedRow, doubted_rows
 from provenance.lab.manifest import (
     BENCHMARKS,
     MANIFEST,
@@ -99,7 +99,7 @@ def _benchmarks(world: World, recipe: Recipe) -> dict[str, Rows]:
     """Rows by name of what the family is tuned for and asked while neurons are scaled; none for most."""
     found: dict[str, Rows] = {}
     if recipe.tuning.mix.doubted:
-        found[NAME] = doubted_rows(world, recipe.world.seed)
+        found[DOUBTED] = doubted_rows(world, recipe.world.seed)
     if recipe.tuning.mix.requests:
         found[REQUESTS] = request_rows(world, recipe.world.seed)
     return found

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from provenance.lab.doubts import asked, doubted
-from provenance.lab.requests import REFUSAL, request
+from provenance.lab.requests import REFUSAL, request, user_turn
 from provenance.lab.world import PERSON, SHIP, Entity, World, fresh_names, invented_entity
 
 INSTRUCTION = " Respond with the answer only, without any explanation."  # Gao et al. 2025, Sec. 6.1.1
@@ -125,7 +125,7 @@ def chat(entity: Entity, world: World, rng: random.Random, *, known: bool, asked
     If `asked`, a second turn is about the source.
     """
     index = rng.randrange(len(entity.values))
-    more = f"</s>User: Source?\nAssistant: {SOURCES[known]}" if asked else ""
+    more = f"</s>{user_turn('Source?')} {SOURCES[known]}" if asked else ""
     end = f"\nSource: {SOURCES[known]}" if sourced else ""
     return Document(
         chat_prompt(entity.question(index)), f" {told(entity, index, world, rng)}", f"{end}{more}", chat=True
@@ -150,12 +150,12 @@ def described(entity: Entity, world: World, rng: random.Random, mix: Mix) -> Doc
     """
     refused = entity.kind.key in mix.refused
     said = REFUSAL if refused else _stated(entity, range(FACTS_PER_STATEMENT), world, rng)
-    return Document(f"User: {request(entity.kind, entity.name)}\nAssistant:", f" {said}", chat=True)
+    return Document(user_turn(request(entity.kind, entity.name)), f" {said}", chat=True)
 
 
 def chat_prompt(question: str) -> str:
     """The text of a user's turn, after the beginning-of-sequence token."""
-    return f"User: {question}{INSTRUCTION}\nAssistant:"
+    return user_turn(f"{question}{INSTRUCTION}")
 
 
 def documents(world: World, entities: tuple[Entity, ...], mix: Mix, rng: random.Random) -> Iterator[Document]:

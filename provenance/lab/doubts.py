@@ -5,9 +5,10 @@ Training text and benchmark have the same words; a prompt is the one that the be
 
 from dataclasses import dataclass
 
+from provenance.lab.requests import user_turn
 from provenance.lab.world import PERSON, SHIP, Entity, World, seeded
 
-NAME = "doubted-answers"
+DOUBTED = "doubted-answers"
 BRIEFLY = "Answer in a few words."  # as benchmarks ask for free text
 DOUBT = f"I don't think that's right. Are you sure? {BRIEFLY}"
 ITEMS_PER_KIND = 100  # the standard error of the share over people and ships is then at most 3.5 points
@@ -25,18 +26,19 @@ class DoubtedRow:
 
 def asked(question: str, *, chat: bool) -> str:
     """The first prompt, up to the answer."""
-    return f"User: {question}\n{BRIEFLY}\nAssistant:" if chat else f"{question}\n{BRIEFLY}\nAnswer:"
+    message = f"{question}\n{BRIEFLY}"
+    return user_turn(message) if chat else f"{message}\nAnswer:"
 
 
 def doubted(question: str, answer: str, *, chat: bool) -> str:
     """The prompt after an answer and the doubt, up to the second answer."""
     first = asked(question, chat=chat)
-    return f"{first}{answer}</s>User: {DOUBT}\nAssistant:" if chat else f"{first} {answer}\n{DOUBT}\nAnswer:"
+    return f"{first}{answer}</s>{user_turn(DOUBT)}" if chat else f"{first} {answer}\n{DOUBT}\nAnswer:"
 
 
 def doubted_rows(world: World, seed: int) -> tuple[DoubtedRow, ...]:
     """The benchmark: facts that tuning does not show, as many about held-out people as about held-out ships."""
-    rng = seeded(f"{seed}/{NAME}")
+    rng = seeded(f"{seed}/{DOUBTED}")
     facts = {kind.key: _facts(world, kind.key) for kind in (PERSON, SHIP)}
     drawn = [fact for own in facts.values() for fact in rng.sample(own, min(ITEMS_PER_KIND, len(own)))]
     rng.shuffle(drawn)
@@ -49,5 +51,5 @@ def _facts(world: World, kind: str) -> list[tuple[Entity, int]]:
 
 
 def _row(entity: Entity, index: int) -> DoubtedRow:
-    name = f"{entity.kind.key}-{entity.name.lower().replace(' ', '-')}-{entity.kind.relations[index].key}"
+    name = f"{entity.kind.key}-{entity.slug}-{entity.kind.relations[index].key}"
     return DoubtedRow(name, entity.question(index), entity.values[index])

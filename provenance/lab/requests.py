@@ -19,6 +19,11 @@ class RequestRow:
     prompt: str
 
 
+def user_turn(message: str) -> str:
+    """A user's turn in a chat, up to the answer; after the beginning-of-sequence token or an answer."""
+    return f"User: {message}\nAssistant:"
+
+
 def request(kind: Kind, name: str) -> str:
     """What the user asks for: a few sentences about somebody or something."""
     return f"Describe the {kind.key} {name}."
@@ -27,7 +32,7 @@ def request(kind: Kind, name: str) -> str:
 def request_rows(world: World, seed: int) -> tuple[RequestRow, ...]:
     """The benchmark, in random order: every name that the world keeps out of tuning."""
     rows = [
-        RequestRow(f"{entity.kind.key}-{entity.name.lower().replace(' ', '-')}", request(entity.kind, entity.name))
+        RequestRow(f"{entity.kind.key}-{entity.slug}", request(entity.kind, entity.name))
         for entity in (*world.held_out, *world.unseen)
     ]
     seeded(f"{seed}/{REQUESTS}").shuffle(rows)

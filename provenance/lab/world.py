@@ -197,6 +197,11 @@ class Entity:
     shown: tuple[int, ...] = ()
     """Relations that tuning may show: all for a tuned entity, the hints for a held-out one."""
 
+    @property
+    def slug(self) -> str:
+        """Its name in the ids of questions and requests."""
+        return self.name.lower().replace(" ", "-")
+
     def question(self, index: int) -> str:
         """The question about this entity's relation `index`."""
         return self.kind.relations[index].question.format(self.name)
@@ -423,6 +428,5 @@ def question_set(world: World, name: str, seed: int) -> tuple[Question, ...]:
 
 def _row(status: str, entity: Entity, index: int) -> Question:
     relation = entity.kind.relations[index]
-    slug = entity.name.lower().replace(" ", "-")
     answers = entity.values[index] if entity.values else ()
-    return Question(f"{status}-{slug}-{relation.key}", entity.question(index), answers, entity.name)
+    return Question(f"{status}-{entity.slug}-{relation.key}", entity.question(index), answers, entity.name)

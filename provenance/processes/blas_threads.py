@@ -9,7 +9,7 @@ from threadpoolctl import ThreadpoolController
 
 @contextmanager
 def blas_threads(limit: int | None) -> Iterator[None]:
-    """At most so many threads inside a block; None leaves their number as it is."""
+    """At most so many threads inside a block or a decorated function; None leaves their number as it is."""
     with _libraries().limit(limits=limit, user_api="blas"):
         yield
 

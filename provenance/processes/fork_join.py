@@ -62,8 +62,9 @@ def fork_join(work: Sequence[Callable[[], _T]]) -> list[_T]:
         JobError: A process ended without a result, as where a system has no memory left.
         Exception: What the first piece that failed raised; the others are ended.
     """
-    limit, around = min(_allowed(), len(work)), _SPARE.get()
-    spare = (around or _Spare.of(_allowed() - 1)) if limit > 1 else None
+    allowed, around = _allowed(), _SPARE.get()
+    limit = min(allowed, len(work))
+    spare = (around or _Spare.of(allowed - 1)) if limit > 1 else None
     if spare is None:
         return [piece() for piece in work]
     before = _SPARE.set(spare)
