@@ -7,6 +7,7 @@ buffer, and all vectors share the pass. The few neurons that need exact values a
 from collections.abc import Iterator
 
 import numpy as np
+import torch
 from jaxtyping import Float, Float32, Float64, Int
 
 BLOCK_BYTES = 1 << 25  # a widened block fits caches of a few cores and is long enough for BLAS
@@ -41,10 +42,12 @@ def widened_blocks(
     neurons, rows = matrix.shape
     size = min(neurons, max(1, block_bytes // (4 * max(1, rows))))
     buffer = np.empty((size, rows), dtype=np.float32)
+    narrow = np.empty_like(buffer, dtype=matrix.dtype)
     for start in range(0, neurons, max(1, size)):
         part = matrix[start : start + size]
-        block = buffer[: part.shape[0]]
-        np.copyto(block, part, casting="same_kind")
+        block, stored = buffer[: part.shape[0]], narrow[: part.shape[0]]
+        np.copyto(stored, part)  # the file is mapped for reading, which torch warns of
+        torch.from_numpy(block).copy_(torch.from_numpy(stored))  # seven times as fast as NumPy from float16
         yield start, block
 
 

@@ -1,8 +1,8 @@
-"""The L1 probe on a few columns: proximal Newton, whose quadratic models scikit-learn's Lasso solves.
+"""The L1 probe on a pool of columns: proximal Newton, whose quadratic models coordinate descent solves.
 
-Around a point the loss is a parabola with Hessian H = X^T W X, and a parabola plus ||theta||_1 is a Lasso problem with
-a Cholesky factor of H as its design. So every step is a coordinate descent that starts from the current weights, which
-liblinear cannot do. The intercept is eliminated from each model exactly where it is free or keeps its sign: CETT is
+Around a point the loss is a parabola with Hessian H = X W X^T, and a parabola plus ||theta||_1 is a Lasso problem with
+H as its Gram matrix. A step changes the columns with a weight and as many of the steepest others; the next one looks at
+all columns again. The intercept is eliminated from each model exactly where it is free or keeps its sign: CETT is
 positive everywhere, and coordinate descent would be slow along the direction that the intercept shares with every
 column.
 
@@ -14,8 +14,8 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
-from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
+from jaxtyping import Bool, Float, Float64, Int
+from scipy.linalg import cho_factor, cho_solve
 from scipy.special import expit
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import lasso_path
@@ -23,25 +23,30 @@ from sklearn.linear_model import lasso_path
 from provenance.errors import ConvergenceError
 from provenance.probe.l1_objective import loss, residuals
 
-MAX_STEPS = 200  # well-posed probes take 5 to 15
-MAX_SWEEPS = 100  # of coordinate descent within a step: enough for the signs, too slow for correlated weights
+MAX_STEPS = 200  # well-posed probes take 5 to 30
+ADDED = 64  # columns that may join a step at least
+ROUGH = 10.0  # times the bound: a violation this large needs the step's direction and not its length
+NARROW = 30  # steps whose H is in float32; nearly collinear columns may then need more digits
+SWEEPS = 20  # of coordinate descent at a time: it finds signs soon, and correlated weights slowly
+TURNS = 5  # of coordinate descent and linear solves in one step: an inexact step is followed by another one
 RIDGE = 1e-10  # of H's diagonal: repeated columns leave H singular; it bends a step, never the optimum
-MODEL_PRECISION = 1e-3  # of a step's model, relative to the gain of removing the violation
-REST = 0.05  # a column without a weight whose gradient is this far below 1 is not part of a step
+NARROW_RIDGE = 1e-6  # where H is in float32
+MODEL_PRECISION = 1e-2  # of the conditions of a step's model, relative to the violation it removes
 SMALLEST_STEP = 2.0**-30
 VALUE_ROUNDING = 2.0**-49  # near the optimum rounding of P hides the gain of a step: violations decide there
+NO_TARGET = np.array([1e100])  # coordinate descent stops early where this is short: here its sweeps are counted
 
 
 @dataclass(frozen=True)
 class Point:
-    """Weights of some columns, and their distance from optimality."""
+    """Weights of all columns, and their distance from optimality."""
 
     weights: Float[np.ndarray, " k"]
-    """theta of these columns."""
+    """theta."""
     intercept: float
     """b."""
     r: Float[np.ndarray, " rows"]
-    """Residuals C y sigmoid(-y f) of the rows."""
+    """Residuals C y sigmoid(-y f) of the rows, 0 for rows that are not used."""
     violation: float
     """Largest violation of the optimality conditions over these columns and the intercept."""
 
@@ -52,59 +57,96 @@ def violations(g: Float[np.ndarray, " k"], weights: Float[np.ndarray, " k"]) -> 
 
 
 def solve_columns(
-    x: Float[np.ndarray, "rows k"],
+    x: Float[np.ndarray, "k rows"],
     labels: Bool[np.ndarray, " rows"],
+    rows: Bool[np.ndarray, " rows"],
     C: float,
     start: tuple[Float[np.ndarray, " k"], float],
     *,
     intercept_penalised: bool,
     tolerance: float,
 ) -> Point:
-    """Minimise C * sum of losses + ||theta||_1 (+ |b|) over the given columns.
+    """Minimise C * sum of losses + ||theta||_1 (+ |b|) over the given columns and the rows that are used.
 
     Args:
-        x: Columns, float64.
-        labels: Both classes among them.
+        x: Columns, each with its rows contiguous, float64.
+        labels: Both classes among the rows that are used.
+        rows: Which rows are used.
         start: Initial weights and intercept.
         tolerance: Largest allowed violation; the bound of the conditions is 1.
 
     Raises:
         ConvergenceError: The steps run out, or rounding ends progress before the tolerance is reached.
     """
-    problem = _Problem(x, labels, C, intercept_penalised)
+    problem = _Problem(labels, rows, C, intercept_penalised)
     theta, b = start[0].copy(), start[1]
-    value = problem.value(theta, b)
-    for _ in range(MAX_STEPS):
-        scores = x @ theta + b
-        r = residuals(scores, labels, C)
-        g, slack = x.T @ r, problem.intercept_violation(float(r.sum()), b)
-        worst = max(float(violations(g, theta).max(initial=0.0)), slack)
+    scores = theta[theta != 0] @ x[theta != 0] + b
+    value = problem.value(scores, theta, b)
+    for count in range(MAX_STEPS):
+        r = residuals(scores, labels, C) * rows
+        g, total = x @ r, float(r.sum())
+        off, slack = violations(g, theta), problem.intercept_violation(total, b)
+        worst = max(float(off.max(initial=0.0)), slack)
         if worst <= tolerance:
             return Point(theta, b, r, worst)
-        # columns at rest far below their bound stay there in this step; the next check looks at all of them again
-        live = np.flatnonzero((theta != 0) | (np.abs(g) > 1 - max(worst, REST)))
-        step = np.zeros_like(theta)
-        step[live], step_b = problem.step(live, scores, g[live], float(r.sum()), theta[live], b, worst)
+        live = _live(theta, off)
+        taken = x[live]
+        at = _At(theta[live], b, g[live], total, worst)
+        change, change_b = problem.step(taken, scores, at, narrow=count < NARROW)
         size = 1.0
-        while (new := problem.value(theta + size * step, b + size * step_b)) > value * (1 + VALUE_ROUNDING):
+        while True:
+            new, new_b = theta.copy(), b + size * change_b
+            new[live] += size * change
+            new_scores = new[live] @ taken + new_b
+            new_value = problem.value(new_scores, new, new_b)
+            if new_value <= value * (1 + VALUE_ROUNDING):
+                break
             size /= 2
             if size < SMALLEST_STEP:
                 raise _stuck(C, worst, tolerance)
-        theta, b, value = theta + size * step, b + size * step_b, new
+        theta, b, scores, value = new, new_b, new_scores, new_value
     raise _stuck(C, worst, tolerance)
+
+
+def _live(theta: Float[np.ndarray, " k"], off: Float[np.ndarray, " k"]) -> Int[np.ndarray, " live"]:
+    """Columns that a step changes: those with a weight, and the furthest from optimal of those without.
+
+    As many as have a weight join, fewer while the weights themselves are further off: their steps overshoot at first,
+    and then most columns seem to matter.
+    """
+    used, others = np.flatnonzero(theta), np.flatnonzero((theta == 0) & (off > 0))
+    settled = off[used].max(initial=0.0) <= off[others].max(initial=0.0)
+    room = max(ADDED, used.size) if settled else ADDED
+    if others.size > room:
+        others = others[np.argpartition(-off[others], room - 1)[:room]]
+    return np.union1d(used, others)
+
+
+@dataclass(frozen=True)
+class _At:
+    """Where a step begins, for the columns that it changes."""
+
+    theta: Float[np.ndarray, " live"]
+    b: float
+    g: Float[np.ndarray, " live"]
+    """-1 times the gradient of the loss."""
+    total: float
+    """-1 times its derivative by the intercept."""
+    worst: float
+    """Largest violation over all columns and the intercept."""
 
 
 @dataclass(frozen=True)
 class _Problem:
-    x: Float[np.ndarray, "rows k"]
     labels: Bool[np.ndarray, " rows"]
+    rows: Bool[np.ndarray, " rows"]
     C: float
     penalised: bool
 
-    def value(self, theta: Float[np.ndarray, " k"], b: float) -> float:
-        """P(theta, b)."""
+    def value(self, scores: Float[np.ndarray, " rows"], theta: Float[np.ndarray, " k"], b: float) -> float:
+        """P(theta, b), from the scores that they give."""
         penalty = float(np.abs(theta).sum()) + (abs(b) if self.penalised else 0.0)
-        return self.C * loss(self.x @ theta + b, self.labels) + penalty
+        return self.C * loss(scores[self.rows], self.labels[self.rows]) + penalty
 
     def intercept_violation(self, total: float, b: float) -> float:
         """Violation of the intercept's condition, from the sum of the residuals."""
@@ -114,90 +156,116 @@ class _Problem:
 
     def step(
         self,
-        live: Int[np.ndarray, " k"],
+        taken: Float[np.ndarray, "live rows"],
         scores: Float[np.ndarray, " rows"],
-        g: Float[np.ndarray, " k"],
-        total: float,
-        theta: Float[np.ndarray, " k"],
-        b: float,
-        worst: float,
-    ) -> tuple[Float[np.ndarray, " k"], float]:
-        """Changes of weights and intercept to the minimum of the quadratic model over the live columns."""
+        at: _At,
+        *,
+        narrow: bool,
+    ) -> tuple[Float[np.ndarray, " live"], float]:
+        """Changes of weights and intercept to the minimum of the parabola that touches the loss at these scores.
+
+        Where the intercept is eliminated, its Hessian is in float32 if `narrow`.
+        """
         p = expit(scores)
-        w = self.C * p * (1 - p)
-        x = self.x if live.size == self.x.shape[1] else self.x[:, live]
-        rooted = x * np.sqrt(w)[:, None]
-        hessian, mixed, curvature = rooted.T @ rooted, x.T @ w, max(float(w.sum()), np.finfo(float).tiny)
-        if b or not self.penalised:
-            slope = (float(np.sign(b)) if self.penalised else 0.0) - total
-            reduced = hessian - np.outer(mixed, mixed) / curvature
-            change = _lasso_step(reduced, -g - mixed * slope / curvature, theta, worst, np.diag(hessian))
+        w = self.C * p * (1 - p) * self.rows
+        mixed, curvature = taken @ w, max(float(w.sum()), np.finfo(float).tiny)
+        if at.b or not self.penalised:
+            slope = (float(np.sign(at.b)) if self.penalised else 0.0) - at.total
+            # a difference of Hessians would lose the digits that columns around their means keep
+            hessian = _hessian(taken, mixed / curvature, w, narrow=narrow)
+            change = _change(hessian, at.g + mixed * slope / curvature, at.theta, at.worst)
             change_b = float(-(slope + mixed @ change) / curvature)
-            if not self.penalised or (b + change_b) * b > 0:
+            if not self.penalised or (at.b + change_b) * at.b > 0:
                 return change, change_b
         # |b| has its kink within reach: the intercept takes part as one more column
-        joint = np.block([[hessian, mixed[:, None]], [mixed[None, :], np.array([[curvature]])]])
-        change = _lasso_step(joint, np.append(-g, -total), np.append(theta, b), worst, np.diag(joint))
+        columns = np.vstack([taken, np.ones_like(w)])
+        hessian = _hessian(columns, np.zeros(len(columns)), w, narrow=False)
+        change = _change(hessian, np.append(at.g, at.total), np.append(at.theta, at.b), at.worst)
         return change[:-1], float(change[-1])
 
 
-def _lasso_step(
-    hessian: Float[np.ndarray, "k k"],
-    gradient: Float[np.ndarray, " k"],
-    theta: Float[np.ndarray, " k"],
-    worst: float,
-    scale: Float[np.ndarray, " k"],
+def _hessian(
+    taken: Float[np.ndarray, "live rows"],
+    means: Float[np.ndarray, " live"],
+    w: Float[np.ndarray, " rows"],
+    *,
+    narrow: bool,
+) -> Float64[np.ndarray, "live live"]:
+    """Sum of w (x - mean)(x - mean)^T over the rows, with a little more on its diagonal."""
+    precision, ridge = (np.float32, NARROW_RIDGE) if narrow else (np.float64, RIDGE)
+    rooted = np.empty(taken.shape, dtype=precision)
+    np.subtract(taken, means[:, None], out=rooted, casting="same_kind")
+    rooted *= np.sqrt(w).astype(precision)
+    hessian = (rooted @ rooted.T).astype(np.float64, copy=False)
+    diagonal = np.diag_indices_from(hessian)
+    hessian[diagonal] += ridge * np.maximum(hessian[diagonal], np.finfo(float).tiny)
+    return hessian
+
+
+def _change(
+    hessian: Float[np.ndarray, "k k"], g: Float[np.ndarray, " k"], theta: Float[np.ndarray, " k"], worst: float
 ) -> Float[np.ndarray, " k"]:
-    """Argmin over d of g.d + d^T H d / 2 + ||theta + d||_1, as a Lasso with design L^T, where H = L L^T."""
-    k = theta.size
-    if k == 0:
+    """Argmin over d of -g.d + d^T H d / 2 + ||theta + d||_1, or near to it."""
+    if not theta.size:
         return theta
-    hessian = hessian + np.diag(RIDGE * np.maximum(scale, np.finfo(float).tiny))
-    factor = cholesky(hessian, lower=True)
-    target = factor.T @ theta - solve_triangular(factor, gradient, lower=True)
-    # a column alone that is v from its optimum holds the model v^2 / 2h above its minimum
-    attainable = worst**2 / (2 * float(scale.max()) * float(target @ target))
-    precision = float(np.clip(MODEL_PRECISION * attainable, np.finfo(float).eps, 1e-4))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # an inexact step is followed by another one
-        _, found, _ = lasso_path(
-            np.asfortranarray(factor.T),
-            target,
-            alphas=[1 / k],
-            coef_init=theta.copy(),
-            tol=precision,
-            max_iter=MAX_SWEEPS,
-            check_input=False,
-            precompute=False,  # what "auto" means of a square design; 1.8 cannot read "auto" without its checks
-        )
-    return np.asarray(_settled(hessian, gradient, theta, found[:, 0]) - theta)
+    target = hessian @ theta + g
+    if worst > ROUGH:
+        best = _descended(hessian, target, theta)
+    else:
+        best = _lasso(hessian, target, theta, MODEL_PRECISION * min(worst, 1.0))
+    return np.asarray(best - theta)
 
 
-def _settled(
-    hessian: Float[np.ndarray, "k k"],
-    gradient: Float[np.ndarray, " k"],
-    theta: Float[np.ndarray, " k"],
-    found: Float[np.ndarray, " k"],
+def _descended(
+    hessian: Float[np.ndarray, "k k"], target: Float[np.ndarray, " k"], start: Float[np.ndarray, " k"]
 ) -> Float[np.ndarray, " k"]:
-    """Move from `found` to the model's minimum with these signs, by linear solves.
+    """Some sweeps of coordinate descent towards argmin over t of t^T H t / 2 - target.t + ||t||_1."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # sweeps are counted
+        _, found, _ = lasso_path(
+            np.zeros((1, start.size), order="F"),  # the design, which H and the target stand for
+            NO_TARGET,
+            precompute=hessian,
+            Xy=target.copy(),
+            alphas=[1.0],
+            coef_init=start.copy(),
+            tol=0.0,
+            max_iter=SWEEPS,
+            check_input=False,
+        )
+    return np.array(found[:, 0])
 
-    A weight that would change its sign is left at zero and the others continue, so the model's value only falls. Nearly
-    collinear columns need this: coordinate descent exchanges them in tiny steps.
+
+def _lasso(
+    hessian: Float[np.ndarray, "k k"],
+    target: Float[np.ndarray, " k"],
+    start: Float[np.ndarray, " k"],
+    precision: float,
+) -> Float[np.ndarray, " k"]:
+    """Argmin over t of t^T H t / 2 - target.t + ||t||_1 by coordinate descent, and linear solves for signs it found.
+
+    A weight that would change its sign is left at zero and coordinate descent goes on, so the value only falls. Nearly
+    collinear columns need the solves: coordinate descent exchanges them in tiny steps.
     """
-    settled = found.copy()
-    while (used := np.flatnonzero(settled)).size:
-        signs = np.sign(settled[used])
-        slope = gradient - hessian @ np.where(settled == 0, theta, 0)
-        change = cho_solve(cho_factor(hessian[np.ix_(used, used)]), -slope[used] - signs)
-        exact = theta[used] + change  # solving for the change keeps its digits where columns are nearly alike
+    found = start
+    for _ in range(TURNS):
+        found = _descended(hessian, target, found)
+        used = np.flatnonzero(found)
+        signs, left = np.sign(found[used]), target - hessian @ found
+        # solving for the change keeps its digits where columns are nearly alike
+        factor = cho_factor(hessian[np.ix_(used, used)].T, overwrite_a=True, check_finite=False)
+        change = cho_solve(factor, left[used] - signs, check_finite=False)
+        exact = found[used] + change
         turning = np.flatnonzero(exact * signs <= 0)
-        if not turning.size:
-            settled[used] = exact
-            return settled
-        shares = settled[used[turning]] / (settled[used[turning]] - exact[turning])
-        settled[used] += float(shares.min()) * (exact - settled[used])
-        settled[used[turning[np.argmin(shares)]]] = 0
-    return settled
+        if turning.size:
+            shares = found[used[turning]] / (found[used[turning]] - exact[turning])
+            found[used] += float(shares.min()) * change
+            found[used[turning[np.argmin(shares)]]] = 0
+            continue
+        found[used] = exact
+        if violations(target - hessian @ found, found).max(initial=0.0) <= precision:
+            break
+    return found
 
 
 def _stuck(C: float, worst: float, tolerance: float) -> ConvergenceError:

@@ -15,7 +15,7 @@ Source: Tibshirani et al. 2012, doi:10.1111/j.1467-9868.2011.01004.x (strong rul
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -24,16 +24,15 @@ from sklearn import config_context
 
 from provenance.errors import ConvergenceError, FitError
 from provenance.probe.block_products import BLOCK_BYTES, columns, exact_products, products
-from provenance.probe.l1_newton import Point, solve_columns, violations
+from provenance.probe.l1_newton import ADDED, Point, solve_columns, violations
 from provenance.probe.l1_objective import dual_value, first_weights, loss, null_intercept, null_probability
 from provenance.processes.blas_threads import blas_threads
 from provenance.processes.fork_join import fork_join
 
 TOLERANCE = 1e-6  # of the optimality conditions, whose bound is 1
 POOL_BYTES = 1 << 27  # of columns in float64: 4,096 neurons at 4,000 rows
-ADDED = 64  # columns that join a working set at first; then as many as it has
-FIRST_PRECISION = 0.1  # relative to the remaining violation; a working set that will grow needs no exact optimum
-PRECISION = 0.1
+ROOM = 512  # neurons that join the pool of a large problem at least,
+SPARE = 4  # or so many times as have a weight
 NEAR = 0.01  # gradients in float32 this near to the bound are computed again in float64
 ROUNDED = 2e-7  # or this near, relative to sum_i |r_i x_ij|, which max |r| sum_i x_ij bounds as CETT is not negative
 # Products of smaller matrices only wait for one another on several threads: fifty times longer on a busy machine. A
@@ -116,7 +115,7 @@ class L1Path:
         self._penalised = intercept_penalised
         self._tolerance = tolerance
         self._block_bytes = block_bytes
-        self._pool = max(ADDED, pool_bytes // (8 * max(1, matrix.shape[1])))
+        self._pool = int(max(ADDED, pool_bytes // (8 * max(1, matrix.shape[1]))))
         self.passes = 0
         for problem in problems:
             check_labels(problem.labels[problem.rows])
@@ -151,14 +150,13 @@ class L1Path:
             if not state.fits:
                 self._from_null(state, C)
         added: dict[int, Int[np.ndarray, " v"]] = {i: self._screened(self._states[i], C) for i, C in waiting.items()}
-        pool = np.empty(0, dtype=np.int64) if likely is None else likely
+        pools = dict.fromkeys(waiting, np.empty(0, dtype=np.int64) if likely is None else likely)
         # thousands of tiny solves of values checked here: scikit-learn's own checks would take a third of the time
         with self._threads(), config_context(skip_parameter_validation=True, assume_finite=True):
             for _ in range(MAX_ROUNDS):
-                pool = np.unique(np.concatenate([pool, *added.values(), *(self._states[i].ids for i in waiting)]))
-                loaded = columns(self._matrix, pool)
-                points = dict(zip(waiting, self._all_solved(waiting, pool, loaded), strict=True))
-                added = self._checked(points, waiting, pool)
+                pools = self._pools({i: [pools[i], added[i], self._states[i].ids] for i in waiting})
+                points = dict(zip(waiting, self._all_solved(waiting, pools), strict=True))
+                added = self._checked(points, waiting, pools)
                 waiting = {i: C for i, C in waiting.items() if i in added}
                 if not waiting:
                     return [state.fits[-1] for state in self._states]
@@ -197,73 +195,60 @@ class L1Path:
     def _screened(self, state: _State, C: float) -> Int[np.ndarray, " k"]:
         """Neurons that the sequential strong rule keeps at the next C, only the steepest if there are many."""
         bound = 2 / C - 1 / state.at if state.fits else 1 / C
-        left = np.flatnonzero(state.steepness >= bound)
-        room = max(ADDED, self._pool // len(self._states))
-        if left.size > room:
-            left = left[np.argpartition(-state.steepness[left], room - 1)[:room]]
-        return left
+        return _steepest(np.flatnonzero(state.steepness >= bound), state.steepness, self._room(state))
 
-    def _all_solved(
-        self, waiting: dict[int, float], pool: Int[np.ndarray, " pool"], loaded: Float64[np.ndarray, "pool rows"]
-    ) -> list[Point]:
-        """Every problem solved on the pool, all at once where that takes longer than to begin a process."""
-        states = [self._states[i] for i in waiting]
-        work = [
-            partial(self._solved, state, pool, loaded, C) for state, C in zip(states, waiting.values(), strict=True)
-        ]
+    def _room(self, state: _State) -> int:
+        """Neurons that may join a problem's pool at a time."""
+        if self._is_small:
+            return max(ADDED, self._pool // len(self._states))
+        return min(self._pool, max(ROOM, SPARE * int(state.ids.size))) if state.fits else self._pool
+
+    def _pools(self, wanted: dict[int, list[Int[np.ndarray, " _"]]]) -> dict[int, Int[np.ndarray, " pool"]]:
+        """Each problem's own pool; one for all where that is little to load."""
+        if self._is_small:
+            return dict.fromkeys(wanted, np.unique(np.concatenate([ids for parts in wanted.values() for ids in parts])))
+        return {i: np.unique(np.concatenate(parts)) for i, parts in wanted.items()}
+
+    def _all_solved(self, waiting: dict[int, float], pools: dict[int, Int[np.ndarray, " pool"]]) -> list[Point]:
+        """Every problem solved on its pool, all at once where that takes longer than to begin a process."""
+        shared = columns(self._matrix, next(iter(pools.values()))) if self._is_small else None
+        work = [partial(self._solved, self._states[i], pools[i], C, shared) for i, C in waiting.items()]
         solved = [piece() for piece in work] if self._is_small else fork_join(work)
-        for state, (point, weights) in zip(states, solved, strict=True):
-            used = np.flatnonzero(weights)
-            state.ids, state.weights, state.intercept = pool[used], weights[used], point.intercept
-        return [point for point, _ in solved]
+        for i, point in zip(waiting, solved, strict=True):
+            used, state = np.flatnonzero(point.weights), self._states[i]
+            state.ids, state.weights, state.intercept = pools[i][used], point.weights[used], point.intercept
+        return solved
 
     def _solved(
-        self, state: _State, pool: Int[np.ndarray, " pool"], loaded: Float64[np.ndarray, "pool rows"], C: float
-    ) -> tuple[Point, Float64[np.ndarray, " pool"]]:
-        """A problem's solution on the pool, and its weights there."""
-        rows = state.problem.rows
-        x, labels = (loaded if rows.all() else loaded[:, rows]), state.problem.labels[rows]
+        self, state: _State, pool: Int[np.ndarray, " pool"], C: float, shared: Float64[np.ndarray, "pool rows"] | None
+    ) -> Point:
+        """A problem's solution on a pool."""
         weights = np.zeros(pool.size)
         weights[np.searchsorted(pool, state.ids)] = state.weights
-        working = np.flatnonzero(weights)
-        b, precision = state.intercept, max(FIRST_PRECISION, self._tolerance)
-        while True:
-            point = solve_columns(
-                np.ascontiguousarray(x[working].T), labels, C, (weights[working], b),
-                intercept_penalised=self._penalised, tolerance=precision,
-            )  # fmt: skip
-            weights[working], b = point.weights, point.intercept
-            over = np.abs(x @ point.r) - 1
-            over[working] = 0
-            violated = np.flatnonzero(over > self._tolerance)
-            if not violated.size and precision <= self._tolerance:
-                break
-            count = min(violated.size, max(ADDED, working.size))
-            working = np.union1d(working, violated[np.argsort(-over[violated], kind="stable")[:count]])
-            precision = max(self._tolerance, PRECISION * float(over.max(initial=0.0)))
-        return replace(point, violation=max(point.violation, float(over.max(initial=0.0)))), weights
+        return solve_columns(
+            columns(self._matrix, pool) if shared is None else shared,
+            state.problem.labels, state.problem.rows, C, (weights, state.intercept),
+            intercept_penalised=self._penalised, tolerance=self._tolerance,
+        )  # fmt: skip
 
     def _checked(
-        self, points: dict[int, Point], wanted: dict[int, float], pool: Int[np.ndarray, " pool"]
+        self, points: dict[int, Point], wanted: dict[int, float], pools: dict[int, Int[np.ndarray, " pool"]]
     ) -> dict[int, Int[np.ndarray, " violated"]]:
         """One pass over all neurons: violators per problem; problems without any are done."""
-        r = np.zeros((self._matrix.shape[1], len(points)))
-        for column, (i, point) in enumerate(points.items()):
-            r[self._states[i].problem.rows, column] = point.r
+        r = np.stack([point.r for point in points.values()], axis=1)
         g = self._products(r)
         violated: dict[int, Int[np.ndarray, " violated"]] = {}
         for column, (i, point) in enumerate(points.items()):
             state, C, mine = self._states[i], wanted[i], r[:, column : column + 1]
             steep = np.abs(g[:, column])
             margin = np.maximum(NEAR, ROUNDED * float(np.abs(point.r).max()) * np.abs(state.sums[1]))
-            near = np.setdiff1d(np.flatnonzero(steep > 1 - margin), pool, assume_unique=True)
+            near = np.setdiff1d(np.flatnonzero(steep > 1 - margin), pools[i], assume_unique=True)
             exact = np.abs(exact_products(self._matrix, near, mine, self._block_bytes)[:, 0])
             outside = near[exact > 1 + self._tolerance]
             steep[near] = exact
             state.steepness, state.at = steep / np.float32(C), C
             if outside.size:
-                count = min(outside.size, max(ADDED, self._pool // len(points)))
-                violated[i] = outside[np.argpartition(-steep[outside], count - 1)[:count]]
+                violated[i] = _steepest(outside, steep, self._room(state))
             else:
                 state.fits.append(self._finished(state, C, point, float(exact.max(initial=0.0))))
         return violated
@@ -276,7 +261,7 @@ class L1Path:
         penalty = float(np.abs(state.weights).sum()) + (abs(state.intercept) if self._penalised else 0.0)
         objective = C * loss(scores, labels[rows]) + penalty
         total = abs(float(point.r.sum()))
-        own = violations(x @ point.r, state.weights)
+        own = violations(x @ point.r[rows], state.weights)
         violation = max(point.violation, float(own.max(initial=0.0)), steepest - 1)
         bound = dual_value(point.r, C, max(1.0 + violation, total if self._penalised else 0.0))
         if not self._penalised:
@@ -296,6 +281,13 @@ class L1Path:
     def _products(self, vectors: Float[np.ndarray, "rows vectors"]) -> Float32[np.ndarray, "neurons vectors"]:
         self.passes += 1
         return products(self._matrix, vectors, self._block_bytes)
+
+
+def _steepest(
+    ids: Int[np.ndarray, " k"], steepness: Float32[np.ndarray, " neurons"], room: int
+) -> Int[np.ndarray, " kept"]:
+    """Those of some neurons with the largest gradients, as many as there is room for."""
+    return ids if ids.size <= room else ids[np.argpartition(-steepness[ids], room - 1)[:room]]
 
 
 def check_strengths(Cs: Sequence[float]) -> None:

@@ -1,9 +1,9 @@
 """Independent pieces of work at once, in as many processes as there are processors.
 
 Searches and drawings spend their time in Python, where threads wait for one another. Processes are forked, as the data
-loaders of torch do it: arrays are not copied, and nothing but results travels. A piece of work must run no model and
-show no progress: threads of torch and of a live display are not there after a fork. Its warnings are printed, and not
-seen by filters of this process. Elsewhere than on Linux, in threads, and where OMP_NUM_THREADS is 1, all of it runs
+loaders of torch do it: arrays are not copied, and nothing but results travels. A piece of work must use no GPU and show
+no progress: a thread that draws is not there after a fork. Its warnings are printed, and not seen by filters of this
+process. Elsewhere than on Linux, in threads, and where OMP_NUM_THREADS is 1, all of it runs
 here, one piece after the other.
 """
 
@@ -26,9 +26,9 @@ from multiprocessing.connection import Connection, wait
 from typing import Generic, TypeVar
 
 from joblib import cpu_count
+from threadpoolctl import ThreadpoolController
 
 from provenance.errors import JobError
-from provenance.processes.blas_threads import blas_threads
 
 _T = TypeVar("_T")
 _ALLOWED: ContextVar[int | None] = ContextVar("processes", default=None)
@@ -55,7 +55,7 @@ def alone() -> None:
 def fork_join(work: Sequence[Callable[[], _T]]) -> list[_T]:
     """Results of pieces of work that do not depend on one another, in their order.
 
-    In a process of its own a piece has one thread of linear algebra. Pieces may do the same with their parts: before
+    In a process of its own a piece has one thread for arrays. Pieces may do the same with their parts: before
     each of them a processor is taken that has nothing to do elsewhere.
 
     Raises:
@@ -278,15 +278,16 @@ def _serve(work: Sequence[Callable[[], object]], pipe: Connection, parent: int) 
         return
     sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__  # a live display holds locks that nobody frees here
     gc.freeze()  # garbage from before the fork may hold memory of a GPU or a connection, which are not ours to free
-    while True:
-        pipe.send_bytes(_outcome(work[pipe.recv()]))
+    # threads of linear algebra that the other process began are not here, and OpenMP would wait for them without end
+    with ThreadpoolController().limit(limits=1):
+        while True:
+            pipe.send_bytes(_outcome(work[pipe.recv()]))
 
 
 def _outcome(piece: Callable[[], object]) -> bytes:
     """What a piece raised, what it gave, and where it failed; pickled."""
     try:
-        with blas_threads(1):
-            return pickle.dumps((None, piece(), ""))
+        return pickle.dumps((None, piece(), ""))
     except Exception as error:  # noqa: BLE001 - raised again in the other process
         where = traceback.format_exc()
         try:

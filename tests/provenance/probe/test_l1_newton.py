@@ -17,8 +17,9 @@ def solved(
 ) -> Point:
     nothing = (np.zeros(x.shape[1]), 0.0)
     return solve_columns(
-        np.asarray(x, np.float64), labels, C, start or nothing, intercept_penalised=penalised, tolerance=tolerance
-    )
+        np.ascontiguousarray(x.T, np.float64), labels, np.ones_like(labels), C, start or nothing,
+        intercept_penalised=penalised, tolerance=tolerance,
+    )  # fmt: skip
 
 
 def test_violations_are_distances_from_the_conditions() -> None:
@@ -93,7 +94,7 @@ def test_a_constant_column_takes_the_place_of_a_dearer_intercept() -> None:
 def test_coordinate_descent_that_stops_early_costs_steps_only(sweeps: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The outer loop repeats what an inexact step leaves; a step that does nothing at all is noticed."""
     x, labels = make("factors", rows=80, neurons=12)
-    monkeypatch.setattr(l1_newton, "MAX_SWEEPS", sweeps)
+    monkeypatch.setattr(l1_newton, "SWEEPS", sweeps)
     assert solved(x, labels, 300.0, True).violation <= 1e-7
 
     def idle(*args: object, coef_init: np.ndarray, **kwargs: object) -> tuple:

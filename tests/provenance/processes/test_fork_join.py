@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_info
+import torch
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from provenance.errors import FitError, JobError
 from provenance.processes.fork_join import _allowed, alone, at_most, fork_join
@@ -220,12 +221,17 @@ def test_many_pieces_are_done() -> None:
         assert fork_join([partial(int, number) for number in range(40)]) == list(range(40))
 
 
-def test_linear_algebra_has_one_thread_in_every_piece() -> None:
-    def threads() -> set[int]:
-        return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+def test_arrays_have_one_thread_in_every_piece_also_after_this_process_had_several() -> None:
+    """Threads of OpenMP that began here are not there after a fork, and torch would wait for them without end."""
+    half = torch.ones(1 << 22, dtype=torch.float16)
 
-    with at_most(8):
-        assert fork_join([threads] * 2) == [{1}] * 2
+    def threads() -> tuple[set[int], int]:
+        assert float(half.float().sum()) == half.numel()
+        return {library["num_threads"] for library in threadpool_info()}, torch.get_num_threads()
+
+    with threadpool_limits(2), at_most(8):
+        assert threads()[1] == 2
+        assert fork_join([threads] * 2) == [({1}, 1)] * 2
 
 
 KILLED = r"""
