@@ -64,6 +64,11 @@ def found_dtype(wanted: str, device: str, stored: Collection[str] = ()) -> str:
     return wanted
 
 
+def gpu_bytes(device: torch.device) -> int:
+    """Memory of a GPU of CUDA or ROCm, in use or not; 0 for other devices."""
+    return int(torch.cuda.get_device_properties(device).total_memory) if device.type == "cuda" else 0
+
+
 def peak_gpu_bytes() -> int | None:
     """Largest memory that this process has had allocated on one GPU of CUDA or ROCm; None if it used none."""
     if not torch.cuda.is_available() or not torch.cuda.is_initialized():  # type: ignore[no-untyped-call]

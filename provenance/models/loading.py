@@ -30,7 +30,7 @@ from provenance.checkpoints.opening import opening
 from provenance.errors import CheckpointError
 from provenance.models.checkpoint_view import checkpoint_view
 from provenance.models.claimed_sizes import AutoClass, refuse_larger
-from provenance.models.devices import DTYPES, found_device, found_dtype
+from provenance.models.devices import DTYPES, found_device, found_dtype, gpu_bytes
 from provenance.models.placement import check_placed, computing_device, placement, places_of
 from provenance.weights.shards import Shards
 
@@ -113,6 +113,12 @@ class LoadedModel:
     def device(self) -> torch.device:
         """Device for inputs."""
         return computing_device(self.model)
+
+    @cached_property
+    def gpu_bytes_beside(self) -> int:
+        """Memory of its GPU beside the weights that are there; 0 on what shares its memory with the machine."""
+        there = (each for each in (*self.model.parameters(), *self.model.buffers()) if each.device == self.device)
+        return max(0, gpu_bytes(self.device) - sum(int(each.nbytes) for each in there))
 
 
 def load_model(

@@ -1,6 +1,7 @@
 """Sampling: the same distribution as the library's warpers, and the same text as its plain generation."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from provenance.answers import sampling
 from provenance.answers.prompts import PromptFormat
 from provenance.answers.sampling import Decoding, NucleusSampler, PromptBatch, gumbel_noise, noise_key
 from provenance.errors import NonFiniteError
+from provenance.models import loading
 from provenance.models.loading import LoadedModel
 
 FORMAT = PromptFormat("{question}\nAnswer:", chat=False)
@@ -179,11 +181,12 @@ def test_samples_are_drawn_together_up_to_the_memory_for_them(
     """However many are drawn at once, they are the same; without any memory for them, as many as there are prompts."""
     prompts = [FORMAT.render(loaded_llama.tokenizer, question) for question in QUESTIONS]
     drawn, rows = {}, {}
-    for memory in (0, 1 << 17, 1 << 31):
+    for memory, beside in ((0, 0), (1 << 17, 0), (1 << 31, 0), (1, 1 << 18)):
         monkeypatch.setattr(sampling, "SAMPLED_BYTES", memory)
+        monkeypatch.setattr(LoadedModel, "gpu_bytes_beside", beside)
         together: list[int] = []
         asked = PromptBatch(
-            loaded_llama,
+            replace(loaded_llama),
             prompts,
             Decoding(max_new_tokens=9),
             loaded_llama.stop_ids,
@@ -191,5 +194,18 @@ def test_samples_are_drawn_together_up_to_the_memory_for_them(
         )
         drawn[memory] = asked.draw(range(3), range(20), seed=0)
         rows[memory] = max(together)
-    assert drawn[0] == drawn[1 << 17] == drawn[1 << 31]
-    assert 3 == rows[0] < rows[1 << 17] < rows[1 << 31] == 60
+    assert drawn[0] == drawn[1 << 17] == drawn[1 << 31] == drawn[1]
+    assert 3 == rows[0] < rows[1 << 17] == rows[1] < rows[1 << 31] == 60  # half of what a GPU has beside the weights
+
+
+def test_memory_of_a_gpu_is_counted_beside_the_weights_that_are_there(
+    loaded_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tied weights count once; what shares its memory with the machine has none of its own."""
+    weights = sum(each.nbytes for each in loaded_llama.model.parameters())
+    buffers = sum(each.nbytes for each in loaded_llama.model.buffers())
+    for memory, left in ((0, 0), (weights, 0), (weights + buffers + 5, 5)):
+        monkeypatch.setattr(loading, "gpu_bytes", {loaded_llama.device: memory}.get)
+        assert replace(loaded_llama).gpu_bytes_beside == left
+    monkeypatch.undo()
+    assert replace(loaded_llama).gpu_bytes_beside == 0
