@@ -4,7 +4,7 @@ Rows of one question are not independent, so intervals (`provenance.statistics.b
 """
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Float32, Float64, Shaped
 from scipy.stats import rankdata
 
 
@@ -27,12 +27,28 @@ def auroc(scores: Float[np.ndarray, " rows"], positive: Bool[np.ndarray, " rows"
 
 
 def aurocs(
-    scores: Float[np.ndarray, "rows columns"], positive: Bool[np.ndarray, " rows"]
-) -> Float[np.ndarray, " columns"]:
-    """`auroc` of every column at once; NaN for all when one class is absent."""
+    scores: Float32[np.ndarray, "rows columns"], positive: Bool[np.ndarray, " rows"]
+) -> Float64[np.ndarray, " columns"]:
+    """`auroc` of every column at once, of finite scores; NaN for all when one class is absent.
+
+    Each score is sorted as a whole number whose last bit tells the class, once with the positive rows behind the others
+    among equal scores and once before them: the mean of both is midranks, in half the time of ranking.
+    """
     n_positive = int(positive.sum())
     n_negative = positive.size - n_positive
     if n_positive == 0 or n_negative == 0:
         return np.full(scores.shape[1], np.nan)
-    rank_sums = rankdata(scores, axis=0)[positive].sum(axis=0)
-    return np.asarray((rank_sums - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative), dtype=np.float64)
+    keys = _ordered(scores.T + np.float32(0)) << 1  # -0.0 becomes 0.0
+    places = np.zeros(len(keys), dtype=np.int64)
+    for last in (True, False):
+        of_class = np.sort(keys | (positive == last).astype(keys.dtype), axis=1) & 1 == last
+        places += np.nonzero(of_class)[1].reshape(len(keys), n_positive).sum(axis=1)
+    return np.asarray((places / 2 - n_positive * (n_positive - 1) / 2) / (n_positive * n_negative))
+
+
+def _ordered(values: Float32[np.ndarray, "*shape"]) -> Shaped[np.ndarray, "*shape"]:
+    """Whole numbers in the order of finite values, with room for one bit more."""
+    bits = values.view(np.int32)
+    if bits.min(initial=0) >= 0:
+        return bits.view(np.uint32)
+    return np.asarray((bits ^ ((bits >> 31) & 0x7FFFFFFF)).astype(np.int64))
