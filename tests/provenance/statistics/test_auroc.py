@@ -23,7 +23,8 @@ def test_areas_of_columns_are_those_of_pairs(seed: int, values: int, signed: boo
     scores[rng.random(scores.shape) < 0.1] = -0.0
     positive = rng.random(12) < 0.4
     expected = [by_pairs(column, positive) for column in scores.T]
-    np.testing.assert_allclose(aurocs(scores, positive), expected, rtol=1e-12)
+    for precision in (np.float32, np.float64):
+        np.testing.assert_allclose(aurocs(scores.astype(precision), positive), expected, rtol=1e-12)
     np.testing.assert_allclose([auroc(column, positive) for column in scores.T], expected, rtol=1e-12)
 
 
