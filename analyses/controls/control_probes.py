@@ -5,6 +5,7 @@ Only its neurons may make a null weak: L1 would shrink such probes, an unpenalis
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import numpy as np
@@ -17,6 +18,7 @@ from provenance.errors import FitError
 from provenance.probe.ridge import fit_ridge
 from provenance.probe.sparse_probe import Probe, design_rows, training_rows
 from provenance.processes.blas_threads import blas_threads
+from provenance.processes.fork_join import fork_join
 from provenance.statistics.auroc import auroc
 
 T = TypeVar("T")
@@ -27,6 +29,7 @@ WEAK_C = 100.0
 CANDIDATES_C = (WEAK_C, 1.0, 0.1, 0.01, 0.001)  # between 100 and 1 held-out AUROCs differ in the third digit
 PLENTY_OF_ROWS = 20  # per neuron: the penalty then moves held-out AUROCs in the third digit only
 PILOT_SETS = 5  # used to choose the one penalty of all sets, with 5 folds each
+LARGE = 10**10  # products of two numbers in a step of all fits together: seconds, which processes are begun for
 BATCH_BYTES = 1 << 27  # of columns read together; one read of a mapped file then serves dozens of sets
 
 
@@ -108,11 +111,23 @@ def batches(sets: Iterable[T], columns: Callable[[T], int], most: int) -> Iterat
 def _fitted_together(
     train: Features, sets: list[Int[np.ndarray, " _"]], design: str, C: float
 ) -> Iterator[ControlProbe]:
-    """A probe for each set; every neuron is read once."""
+    """A probe for each set; every neuron is read once, and many large sets are fitted at once."""
     union, places = _together(sets)
     rows, labels = training_rows(train, design, union)
-    for columns, place in zip(sets, places, strict=True):
-        yield ControlProbe(columns, fit_given(rows[:, place], labels, design=design, C=C))
+    fits = [partial(_fitted_at, rows, place, labels, design, C) for place in places]
+    large = len(rows) * sum(place.size**2 for place in places) >= LARGE
+    probes = fork_join(fits) if large else [fit() for fit in fits]
+    yield from map(ControlProbe, sets, probes)
+
+
+def _fitted_at(
+    rows: Float[np.ndarray, "rows union"],
+    place: Int[np.ndarray, " k"],
+    labels: Bool[np.ndarray, " rows"],
+    design: str,
+    C: float,
+) -> Probe:
+    return fit_given(rows[:, place], labels, design=design, C=C)
 
 
 def control_scores(

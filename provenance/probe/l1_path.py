@@ -4,11 +4,11 @@
 
 Of hundreds of thousands of neurons a few hundred matter, and one pass over all of them finds these. After a solve at
 one C the gradients g_j of all neurons are known; the sequential strong rule drops those with |g_j| < 2 C / C' - 1 at
-the next C', and the steepest of the others are loaded as a pool of columns. On the pool a working set grows until no
-column of the pool violates the optimality conditions; then one pass checks every neuron, and violators join the pool.
-The result is exact: the last pass finds no violation.
+the next C', and the steepest of the others are loaded as a pool of columns. The problem is solved on the pool, see
+`l1_newton`; then one pass checks every neuron, and violators join the pool. The result is exact: the last pass finds no
+violation.
 
-Several problems on the same rows (halves of the questions, permuted labels) share pools and passes.
+Several problems on the same rows (halves of the questions, permuted labels) share passes, and a pool where it is small.
 Source: Tibshirani et al. 2012, doi:10.1111/j.1467-9868.2011.01004.x (strong rules with a check); Johnson and Guestrin
 2015, PMLR 37:1171, and Massias, Gramfort and Salmon 2018, PMLR 80:3315 (working sets of the steepest).
 """

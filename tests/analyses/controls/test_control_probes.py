@@ -19,6 +19,7 @@ from provenance.analyses.controls.control_probes import (
 )
 from provenance.errors import FitError
 from provenance.probe.sparse_probe import training_rows
+from provenance.processes.fork_join import at_most
 from provenance.statistics.auroc import auroc
 
 Make = Callable[..., Features]
@@ -84,14 +85,16 @@ def test_a_control_scores_rows_of_all_neurons_by_its_own_columns(features: Make)
     np.testing.assert_allclose(control_scores([control], data.answer.all())[:, 0], expected, rtol=1e-12)
 
 
-def test_sets_that_are_read_in_several_batches_get_the_same_probes(
-    features: Make, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("constant", ["BATCH_BYTES", "LARGE"])
+def test_sets_that_are_read_in_several_batches_or_fitted_at_once_get_the_same_probes(
+    constant: str, features: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = features(40, [3], strength=1.0, faithful=30, hallucinated=30)
     sets = [np.array([3, 9]), np.array([1, 2, 30]), np.array([9])]
     together = fit_controls(data, sets, "3-vs-1")
-    monkeypatch.setattr("provenance.analyses.controls.control_probes.BATCH_BYTES", 1)
-    alone = fit_controls(data, sets, "3-vs-1")
+    monkeypatch.setattr(f"provenance.analyses.controls.control_probes.{constant}", 1)
+    with at_most(2):
+        alone = fit_controls(data, sets, "3-vs-1")
     assert len(together) == len(alone) == len(sets)
     for one, other, ids in zip(together, alone, sets, strict=True):
         assert one.columns.tolist() == other.columns.tolist() == ids.tolist()
