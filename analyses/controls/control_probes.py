@@ -15,7 +15,7 @@ from provenance.activations.features import Features
 from provenance.activations.neuron_rows import NO_NEURONS, NeuronRows, picked
 from provenance.analyses.controls.question_folds import FOLDS, folds
 from provenance.errors import FitError
-from provenance.probe.ridge import fit_ridge
+from provenance.probe.ridge import ridge_path
 from provenance.probe.sparse_probe import Probe, design_rows, training_rows
 from provenance.processes.blas_threads import blas_threads
 from provenance.processes.fork_join import fork_join
@@ -75,23 +75,21 @@ def chosen_penalty(train: Features, sets: Sequence[Int[np.ndarray, " _"]], desig
     if part is None:
         return WEAK_C
     pilots = [training_rows(train, design, ids) for ids in sets[:PILOT_SETS]]
-    return max(CANDIDATES_C, key=lambda C: float(np.mean([_held_out(*pilot, part, design, C) for pilot in pilots])))
+    areas = np.mean([_held_out(*pilot, part, design) for pilot in pilots], axis=0)
+    return CANDIDATES_C[int(np.argmax(areas))]
 
 
 def _held_out(
-    rows: Float[np.ndarray, "rows k"],
-    labels: Bool[np.ndarray, " rows"],
-    part: Int[np.ndarray, " answers"],
-    design: str,
-    C: float,
-) -> float:
+    rows: Float[np.ndarray, "rows k"], labels: Bool[np.ndarray, " rows"], part: Int[np.ndarray, " answers"], design: str
+) -> Float[np.ndarray, " candidates"]:
+    """AUROC of held-out answers with each of `CANDIDATES_C`, as a mean over folds."""
     of_row = np.tile(part, labels.size // part.size)  # the answers, then the design's other rows of each response
-    areas: list[float] = []
+    areas = np.empty((FOLDS, len(CANDIDATES_C)))
     for fold in range(FOLDS):
-        probe = fit_given(rows[of_row != fold], labels[of_row != fold], design=design, C=C)
-        answers = np.flatnonzero(part == fold)
-        areas.append(auroc(probe.scores(rows[answers]), labels[answers]))
-    return float(np.mean(areas))
+        answers, fitted = np.flatnonzero(part == fold), of_row != fold
+        probes = fit_along(rows[fitted], labels[fitted], design=design, Cs=CANDIDATES_C[::-1])
+        areas[fold] = [auroc(probe.scores(rows[answers]), labels[answers]) for probe in probes][::-1]
+    return np.asarray(areas.mean(axis=0))
 
 
 def batches(sets: Iterable[T], columns: Callable[[T], int], most: int) -> Iterator[list[T]]:
@@ -151,7 +149,14 @@ def _together(
 def fit_given(
     rows: Float[np.ndarray, "rows k"], labels: Bool[np.ndarray, " rows"], *, design: str, C: float = WEAK_C
 ) -> Probe:
-    """Logistic regression on all columns (mean CETT of given neurons), with a ridge penalty, by default nearly none.
+    """The probe of `fit_along` at one penalty, by default nearly none."""
+    return next(fit_along(rows, labels, design=design, Cs=(C,)))
+
+
+def fit_along(
+    rows: Float[np.ndarray, "rows k"], labels: Bool[np.ndarray, " rows"], *, design: str, Cs: Sequence[float]
+) -> Iterator[Probe]:
+    """Logistic regressions on all columns (mean CETT of given neurons), with ridge penalties, best in ascending order.
 
         min_{theta, b}  C * sum_i log(1 + exp(-y_i (theta . u_i + b))) + |theta|^2 / 2,
         u_i = (x_i - mean) / SD
@@ -171,6 +176,7 @@ def fit_given(
     mean, spread = wide.mean(axis=0), wide.std(axis=0)
     varies = np.ptp(wide, axis=0) > 0
     spread = np.where(varies, spread, 1.0)
-    standardised, intercept = fit_ridge(np.where(varies, (wide - mean) / spread, 0.0), labels, C)
-    weights = np.where(varies, standardised / spread, 0.0)
-    return Probe(weights, float(intercept - weights @ mean), C, design, False)
+    fits = ridge_path(np.where(varies, (wide - mean) / spread, 0.0), labels, Cs)
+    for C, (standardised, intercept) in zip(Cs, fits, strict=True):
+        weights = np.where(varies, standardised / spread, 0.0)
+        yield Probe(weights, float(intercept - weights @ mean), C, design, False)

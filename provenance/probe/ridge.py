@@ -11,9 +11,10 @@ once for all penalties, and the columns are not read again before theta is put t
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Float64
 from scipy.linalg import cho_factor, cho_solve
 from scipy.special import expit
 
@@ -25,7 +26,7 @@ LEAST_CURVATURE = 1e-12
 """Of a row, which keeps the Hessian positive definite where every row is far from the boundary."""
 HALVINGS = 30
 MANY_COLUMNS = 100
-"""From here on half a product takes less time than a whole one."""
+"""From here on a Hessian in float32 leads near the optimum in half the time, and one in float64 to the end."""
 
 
 def fit_ridge(
@@ -94,23 +95,29 @@ def _in_columns(
     def objective(theta: Float[np.ndarray, " k1"]) -> float:
         return float(v @ np.logaddexp(0.0, -sign * (X @ theta)) + penalty @ theta**2 / 2)
 
-    def step(theta: Float[np.ndarray, " k1"]) -> Float[np.ndarray, " k1"] | None:
+    def step(precision: type[np.floating], theta: Float[np.ndarray, " k1"]) -> Float[np.ndarray, " k1"] | None:
         p = expit(X @ theta)
         gradient = X.T @ (v * (p - labels)) + penalty * theta
         if np.abs(gradient).max() <= MEAN_GRADIENT * v.sum():
             return None
-        hessian = _gram(X, v * np.maximum(p * (1 - p), LEAST_CURVATURE)) + np.diag(penalty)
+        hessian = _gram(X, v * np.maximum(p * (1 - p), LEAST_CURVATURE), precision) + np.diag(penalty)
         return np.asarray(np.linalg.solve(hessian, gradient))
 
-    return _minimum(start, step, objective)
+    theta = start
+    for precision in (np.float64,) if X.shape[1] < MANY_COLUMNS else (np.float32, np.float64):
+        theta = _minimum(theta, partial(step, precision), objective)
+    return theta
 
 
-def _gram(X: Float[np.ndarray, "rows k1"], w: Float[np.ndarray, " rows"]) -> Float[np.ndarray, "k1 k1"]:
-    """X' diag(w) X; of many columns as a matrix times itself, of which half is computed."""
+def _gram(
+    X: Float[np.ndarray, "rows k1"], w: Float[np.ndarray, " rows"], precision: type[np.floating]
+) -> Float64[np.ndarray, "k1 k1"]:
+    """X' diag(w) X, of many columns as a matrix times itself, of which half is computed."""
     if X.shape[1] < MANY_COLUMNS:
         return np.asarray((X.T * w) @ X)
-    rooted = X * np.sqrt(w)[:, None]
-    return np.asarray(rooted.T @ rooted)
+    rooted = X.astype(precision)
+    rooted *= np.sqrt(w).astype(precision)[:, None]
+    return np.asarray(rooted.T @ rooted, dtype=np.float64)
 
 
 def _in_rows(

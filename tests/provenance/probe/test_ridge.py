@@ -17,10 +17,10 @@ def drawn(rows: int, columns: int, strength: float) -> tuple[np.ndarray, np.ndar
 
 
 @pytest.mark.parametrize("C", [100.0, 1.0, 0.001])
-@pytest.mark.parametrize("shape", [(60, 5, 0.1), (300, 20, 1.0), (200, 3, 30.0), (60, 90, 1.0)])
+@pytest.mark.parametrize("shape", [(60, 5, 0.1), (300, 20, 1.0), (200, 3, 30.0), (60, 90, 1.0), (400, 150, 1.0)])
 @pytest.mark.parametrize("balanced", [False, True])
 def test_the_optimum_is_that_of_a_general_solver(shape: tuple[int, int, float], C: float, balanced: bool) -> None:
-    """Also with more columns than rows, and where one column separates the classes."""
+    """Also with more columns than rows, with a hundred and more, and where one column separates the classes."""
     X, y = drawn(*shape)
     weights = np.where(y, 0.5 / y.mean(), 0.5 / (1 - y.mean())) if balanced else None
     class_weight = "balanced" if balanced else None
@@ -53,6 +53,17 @@ def test_columns_that_are_constant_repeated_or_huge_have_a_finite_fit() -> None:
     assert np.isfinite(b)
     assert theta[3] == 0.0
     assert theta[0] == pytest.approx(theta[2])
+
+
+def test_digits_that_a_hessian_in_float32_lacks_cost_steps_only() -> None:
+    """Columns that are nearly alike, and a penalty far below the rounding of their products."""
+    X, y = drawn(400, 110, 1.0)
+    rng = np.random.default_rng(0)
+    X = np.concatenate([X, X + 1e-3 * rng.standard_normal(X.shape)], axis=1)
+    theta, b = fit_ridge(X, y, 1e6)
+    lacking = y - 1 / (1 + np.exp(-(X @ theta + b)))
+    assert np.abs(X.T @ lacking - theta / 1e6).max() < 1e-6 * len(y)
+    assert abs(lacking.sum()) < 1e-6 * len(y)
 
 
 def alike(rows: int, columns: int) -> tuple[np.ndarray, np.ndarray]:
