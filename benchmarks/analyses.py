@@ -21,7 +21,6 @@ from provenance.models.loading import load_tokenizer
 
 LAYERS, D_M, D = 34, 10_240, 16
 TRAINED, TESTED = 1000, 250  # responses of each label and model
-WORDS = 80
 SAID = 3  # words of a response
 WEIGHT = 1.2  # of a word for the log-odds of the label
 
@@ -38,7 +37,7 @@ def analyses_table(folder: Path) -> None:
 
 
 def _write_pair(folder: Path) -> tuple[Path, Path]:
-    """A base, and the same with other weights by a fiftieth of their spread."""
+    """A base, and a copy whose weights have noise of 2 % of their spread."""
     tokenizer = load_tokenizer(local_folder(CheckpointRef.parse("lab/inherited/base")))
     config = LlamaConfig(hidden_size=D, intermediate_size=D_M, num_hidden_layers=LAYERS, num_attention_heads=2,
                          num_key_value_heads=2, vocab_size=len(tokenizer), max_position_embeddings=512,
@@ -62,12 +61,12 @@ def _responses() -> list[dict[str, str]]:
     words = [
         f"{first}{second}" for first in "bdfgklmn" for second in ("a", "e", "i", "o", "u", "ar", "en", "il", "on", "us")
     ]
-    telling = rng.normal(size=WORDS)
+    telling = rng.normal(size=len(words))
     rows: list[dict[str, str]] = []
     for stage in ("base", "instruct"):
         left = {label: ["train"] * TRAINED + ["test"] * TESTED for label in ("hallucinated", "faithful")}
         while any(left.values()):
-            asked, said = rng.choice(WORDS, 5), rng.choice(WORDS, SAID)
+            asked, said = rng.choice(len(words), 5), rng.choice(len(words), SAID)
             likely = 1 / (1 + np.exp(-WEIGHT * telling[said].sum()))
             label = "hallucinated" if rng.random() < likely else "faithful"
             if left[label]:

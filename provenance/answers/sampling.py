@@ -29,7 +29,7 @@ from provenance.models.devices import in_halves
 from provenance.models.loading import Lexicon, LoadedModel
 
 SAMPLED_BYTES = 1 << 31  # of keys, values and scores of the samples that are drawn together, at least
-GPU_SHARE = 0.5  # of a GPU's memory beside the weights, for the same: a layer's keys are copied when a token joins them
+GPU_SHARE = 0.5  # of a GPU's memory beside the weights, for the same; a choice: copies and fragments take the rest
 SCORE_BYTES = 12  # of a token of the vocabulary: its score in the model's dtype and twice in float32
 FIRST_TOKENS = 4  # finished rows leave the batch after 4, 12, 28, ... tokens
 NOISE = "gumbel splitmix64"
@@ -306,9 +306,9 @@ class PromptBatch:
     def _rows_at_once(self) -> int:
         """Samples that are drawn together: as many as memory holds, and no fewer than there are prompts.
 
-        A matrix product of many rows takes less time a row. The number depends on sizes alone, a GPU's among them, and
-        not on free memory, so that rounding is the same whenever the same kind of device is asked the same. Without a
-        cache, after prompts of one token, scores alone count.
+        A matrix product of many rows takes less time a row. With a model on one device the number depends on sizes
+        alone, a GPU's among them, and not on free memory, so that rounding is the same whenever the same kind of device
+        is asked the same. Without a cache, after prompts of one token, scores alone count.
         """
         layers = () if self._cache is None else self._cache.layers
         states = (part for layer in layers for part in (layer.keys, layer.values) if part is not None)

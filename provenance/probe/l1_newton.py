@@ -23,18 +23,18 @@ from sklearn.linear_model import lasso_path
 from provenance.errors import ConvergenceError
 from provenance.probe.l1_objective import loss, residuals
 
-MAX_STEPS = 200  # well-posed probes take 5 to 30
-ADDED = 64  # columns that may join a step at least
+MAX_STEPS = 200  # well-posed probes take 3 to 5, large ones far from their start 20
+ADDED = 64  # columns that may join a step, or a pool, at a time, at least
 ROUGH = 10.0  # times the bound: a violation this large needs the step's direction and not its length
-NARROW = 30  # steps whose H is in float32; nearly collinear columns may then need more digits
+NARROW = 30  # steps whose H is in float32 at most; nearly collinear columns need more digits, or its factor fails
 SWEEPS = 20  # of coordinate descent at a time: it finds signs soon, and correlated weights slowly
 TURNS = 5  # of coordinate descent and linear solves in one step: an inexact step is followed by another one
 RIDGE = 1e-10  # of H's diagonal: repeated columns leave H singular; it bends a step, never the optimum
-NARROW_RIDGE = 1e-6  # where H is in float32
+NARROW_RIDGE = 1e-6  # the same where H is in float32
 MODEL_PRECISION = 1e-2  # of the conditions of a step's model, relative to the violation it removes
 SMALLEST_STEP = 2.0**-30
 VALUE_ROUNDING = 2.0**-49  # near the optimum rounding of P hides the gain of a step: violations decide there
-NO_TARGET = np.array([1e100])  # coordinate descent stops early where this is short: here its sweeps are counted
+NO_TARGET = np.array([1e100])  # so long that the duality gap, by which scikit-learn stops, ends no sweeps
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,7 @@ def solve_columns(
     """
     problem = _Problem(labels, rows, C, intercept_penalised)
     theta, b = start[0].copy(), start[1]
-    scores = theta[theta != 0] @ x[theta != 0] + b
-    value = problem.value(scores, theta, b)
+    scores, narrow = theta[theta != 0] @ x[theta != 0] + b, True
     for count in range(MAX_STEPS):
         r = residuals(scores, labels, C) * rows
         g, total = x @ r, float(r.sum())
@@ -89,22 +88,15 @@ def solve_columns(
         worst = max(float(off.max(initial=0.0)), slack)
         if worst <= tolerance:
             return Point(theta, b, r, worst)
-        live = _live(theta, off)
-        taken = x[live]
-        at = _At(theta[live], b, g[live], total, worst)
-        change, change_b = problem.step(taken, scores, at, narrow=count < NARROW)
-        size = 1.0
-        while True:
-            new, new_b = theta.copy(), b + size * change_b
-            new[live] += size * change
-            new_scores = new[live] @ taken + new_b
-            new_value = problem.value(new_scores, new, new_b)
-            if new_value <= value * (1 + VALUE_ROUNDING):
-                break
-            size /= 2
-            if size < SMALLEST_STEP:
-                raise _stuck(C, worst, tolerance)
-        theta, b, scores, value = new, new_b, new_scores, new_value
+        live, narrow = _live(theta, off), narrow and count < NARROW
+        at = _At(x[live], scores, theta[live], b, g[live], total, worst)
+        found = problem.stepped(at, narrow=narrow)
+        if found is not None:
+            theta[live], b, scores = found
+        elif narrow:
+            narrow = False
+        else:
+            raise _stuck(C, worst, tolerance)
     raise _stuck(C, worst, tolerance)
 
 
@@ -124,8 +116,10 @@ def _live(theta: Float[np.ndarray, " k"], off: Float[np.ndarray, " k"]) -> Int[n
 
 @dataclass(frozen=True)
 class _At:
-    """Where a step begins, for the columns that it changes."""
+    """Where a step begins, for the columns that it changes; all others have no weight."""
 
+    x: Float[np.ndarray, "live rows"]
+    scores: Float[np.ndarray, " rows"]
     theta: Float[np.ndarray, " live"]
     b: float
     g: Float[np.ndarray, " live"]
@@ -154,33 +148,44 @@ class _Problem:
             return abs(total)
         return abs(total - float(np.sign(b))) if b else max(abs(total) - 1, 0.0)
 
-    def step(
-        self,
-        taken: Float[np.ndarray, "live rows"],
-        scores: Float[np.ndarray, " rows"],
-        at: _At,
-        *,
-        narrow: bool,
-    ) -> tuple[Float[np.ndarray, " live"], float]:
+    def stepped(
+        self, at: _At, *, narrow: bool
+    ) -> tuple[Float[np.ndarray, " live"], float, Float[np.ndarray, " rows"]] | None:
+        """Weights, intercept and scores after a step, halved until P falls; None where no step is found that helps."""
+        try:
+            change, change_b = self._step(at, narrow=narrow)
+        except np.linalg.LinAlgError:  # rounding has left the Hessian without a factor
+            return None
+        most, size = self.value(at.scores, at.theta, at.b) * (1 + VALUE_ROUNDING), 1.0
+        while size >= SMALLEST_STEP:
+            theta, b = at.theta + size * change, at.b + size * change_b
+            scores = theta @ at.x + b
+            if self.value(scores, theta, b) <= most:
+                return theta, b, scores
+            size /= 2
+        return None
+
+    def _step(self, at: _At, *, narrow: bool) -> tuple[Float[np.ndarray, " live"], float]:
         """Changes of weights and intercept to the minimum of the parabola that touches the loss at these scores.
 
         Where the intercept is eliminated, its Hessian is in float32 if `narrow`.
         """
-        p = expit(scores)
+        p = expit(at.scores)
         w = self.C * p * (1 - p) * self.rows
-        mixed, curvature = taken @ w, max(float(w.sum()), np.finfo(float).tiny)
+        mixed, curvature = at.x @ w, max(float(w.sum()), np.finfo(float).tiny)
+        rough = narrow and at.worst > ROUGH
         if at.b or not self.penalised:
             slope = (float(np.sign(at.b)) if self.penalised else 0.0) - at.total
             # a difference of Hessians would lose the digits that columns around their means keep
-            hessian = _hessian(taken, mixed / curvature, w, narrow=narrow)
-            change = _change(hessian, at.g + mixed * slope / curvature, at.theta, at.worst)
+            hessian = _hessian(at.x, mixed / curvature, w, narrow=narrow)
+            change = _change(hessian, at.g + mixed * slope / curvature, at.theta, at.worst, rough=rough)
             change_b = float(-(slope + mixed @ change) / curvature)
             if not self.penalised or (at.b + change_b) * at.b > 0:
                 return change, change_b
         # |b| has its kink within reach: the intercept takes part as one more column
-        columns = np.vstack([taken, np.ones_like(w)])
+        columns = np.vstack([at.x, np.ones_like(w)])
         hessian = _hessian(columns, np.zeros(len(columns)), w, narrow=False)
-        change = _change(hessian, np.append(at.g, at.total), np.append(at.theta, at.b), at.worst)
+        change = _change(hessian, np.append(at.g, at.total), np.append(at.theta, at.b), at.worst, rough=rough)
         return change[:-1], float(change[-1])
 
 
@@ -203,17 +208,32 @@ def _hessian(
 
 
 def _change(
-    hessian: Float[np.ndarray, "k k"], g: Float[np.ndarray, " k"], theta: Float[np.ndarray, " k"], worst: float
+    hessian: Float[np.ndarray, "k k"],
+    g: Float[np.ndarray, " k"],
+    theta: Float[np.ndarray, " k"],
+    worst: float,
+    *,
+    rough: bool,
 ) -> Float[np.ndarray, " k"]:
-    """Argmin over d of -g.d + d^T H d / 2 + ||theta + d||_1, or near to it."""
+    """Argmin over d of -g.d + d^T H d / 2 + ||theta + d||_1, or near to it: its direction alone if `rough`.
+
+    Coordinate descent finds most signs, and linear solves what it exchanges between nearly collinear columns in tiny
+    steps; both in turn until the conditions hold.
+
+    Raises:
+        numpy.linalg.LinAlgError: H is not positive definite.
+    """
     if not theta.size:
         return theta
-    target = hessian @ theta + g
-    if worst > ROUGH:
-        best = _descended(hessian, target, theta)
-    else:
-        best = _lasso(hessian, target, theta, MODEL_PRECISION * min(worst, 1.0))
-    return np.asarray(best - theta)
+    target, found = hessian @ theta + g, theta
+    for _ in range(TURNS):
+        found = _descended(hessian, target, found)
+        if rough:
+            break
+        found = _settled(hessian, target, found)
+        if violations(target - hessian @ found, found).max(initial=0.0) <= MODEL_PRECISION * min(worst, 1.0):
+            break
+    return np.asarray(found - theta)
 
 
 def _descended(
@@ -236,35 +256,26 @@ def _descended(
     return np.array(found[:, 0])
 
 
-def _lasso(
-    hessian: Float[np.ndarray, "k k"],
-    target: Float[np.ndarray, " k"],
-    start: Float[np.ndarray, " k"],
-    precision: float,
+def _settled(
+    hessian: Float[np.ndarray, "k k"], target: Float[np.ndarray, " k"], found: Float[np.ndarray, " k"]
 ) -> Float[np.ndarray, " k"]:
-    """Argmin over t of t^T H t / 2 - target.t + ||t||_1 by coordinate descent, and linear solves for signs it found.
+    """Move to the model's minimum with these signs, by linear solves.
 
-    A weight that would change its sign is left at zero and coordinate descent goes on, so the value only falls. Nearly
-    collinear columns need the solves: coordinate descent exchanges them in tiny steps.
+    A weight that would change its sign is left at zero and the others continue, so the model's value only falls.
     """
-    found = start
-    for _ in range(TURNS):
-        found = _descended(hessian, target, found)
-        used = np.flatnonzero(found)
+    while (used := np.flatnonzero(found)).size:
         signs, left = np.sign(found[used]), target - hessian @ found
         # solving for the change keeps its digits where columns are nearly alike
         factor = cho_factor(hessian[np.ix_(used, used)].T, overwrite_a=True, check_finite=False)
         change = cho_solve(factor, left[used] - signs, check_finite=False)
         exact = found[used] + change
         turning = np.flatnonzero(exact * signs <= 0)
-        if turning.size:
-            shares = found[used[turning]] / (found[used[turning]] - exact[turning])
-            found[used] += float(shares.min()) * change
-            found[used[turning[np.argmin(shares)]]] = 0
-            continue
-        found[used] = exact
-        if violations(target - hessian @ found, found).max(initial=0.0) <= precision:
+        if not turning.size:
+            found[used] = exact
             break
+        shares = found[used[turning]] / (found[used[turning]] - exact[turning])
+        found[used] += float(shares.min()) * change
+        found[used[turning[np.argmin(shares)]]] = 0
     return found
 
 

@@ -95,7 +95,7 @@ class L1Path:
         problems: Problems on these rows.
         tolerance: Tolerance of the optimality conditions.
         block_bytes: Block size of a pass over the matrix.
-        pool_bytes: Size of the columns held in memory.
+        pool_bytes: Bytes of columns, in float64, that join a pool at a time at most.
 
     Raises:
         FitError: A problem has one class only, or a value is not finite.

@@ -1,10 +1,10 @@
 """Independent pieces of work at once, in as many processes as there are processors.
 
 Searches and drawings spend their time in Python, where threads wait for one another. Processes are forked, as the data
-loaders of torch do it: arrays are not copied, and nothing but results travels. A piece of work must use no GPU and show
-no progress: a thread that draws is not there after a fork. Its warnings are printed, and not seen by filters of this
-process. Elsewhere than on Linux, in threads, and where OMP_NUM_THREADS is 1, all of it runs
-here, one piece after the other.
+loaders of torch do it: arrays are not copied, and nothing but results travels. A piece of work must run no model, use
+no GPU and show no progress: threads of torch and of a live display are not there after a fork. Its warnings are
+printed, and not seen by filters of this process. Elsewhere than on Linux, in threads, and where OMP_NUM_THREADS is 1,
+all of it runs here, one piece after the other.
 """
 
 import ctypes
@@ -55,8 +55,8 @@ def alone() -> None:
 def fork_join(work: Sequence[Callable[[], _T]]) -> list[_T]:
     """Results of pieces of work that do not depend on one another, in their order.
 
-    In a process of its own a piece has one thread for arrays. Pieces may do the same with their parts: before
-    each of them a processor is taken that has nothing to do elsewhere.
+    In a process of its own a piece has one thread of NumPy, SciPy and torch. Pieces may do the same with their
+    parts: before each of them a processor is taken that has nothing to do elsewhere.
 
     Raises:
         JobError: A process ended without a result, as where a system has no memory left.
@@ -278,7 +278,7 @@ def _serve(work: Sequence[Callable[[], object]], pipe: Connection, parent: int) 
         return
     sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__  # a live display holds locks that nobody frees here
     gc.freeze()  # garbage from before the fork may hold memory of a GPU or a connection, which are not ours to free
-    # threads of linear algebra that the other process began are not here, and OpenMP would wait for them without end
+    # threads that the other process began are not here, and OpenMP would wait for them forever
     with ThreadpoolController().limit(limits=1):
         while True:
             pipe.send_bytes(_outcome(work[pipe.recv()]))

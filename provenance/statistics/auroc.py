@@ -53,7 +53,7 @@ def _rank_sums(
     places = np.zeros(len(keys), dtype=np.int64)
     for last in (True, False):
         of_class = np.sort(keys | (positive == last).astype(keys.dtype), axis=1) & 1 == last
-        places += (1 + np.nonzero(of_class)[1].reshape(len(keys), -1)).sum(axis=1)
+        places += (1 + np.nonzero(of_class)[1].reshape(len(keys), int(positive.sum()))).sum(axis=1)
     return places / 2
 
 

@@ -124,3 +124,15 @@ def test_a_small_violation_is_mended_in_any_units(penalised: bool) -> None:
         first = 1 / np.abs(unit.T @ (labels - p)).max()
         point = solved(unit, labels, float(first) * 1.0001, penalised, tolerance=1e-6)
         assert np.count_nonzero(point.weights) == 1
+
+
+@pytest.mark.parametrize("penalised", [True, False])
+def test_columns_that_are_nearly_alike_need_more_digits_than_a_hessian_in_float32_has(penalised: bool) -> None:
+    """600 copies of 8 columns that differ by 1e-7, from a start with weights on most of them."""
+    rng = np.random.default_rng(0)
+    labels = rng.permutation(400) < 150
+    few = rng.gamma(2.0, 0.01, (400, 8))
+    few[labels, :3] += 0.004
+    x = few[:, rng.integers(0, 8, 600)] * (1 + 1e-7 * rng.normal(size=(400, 600)))
+    point = solved(x, labels, 300.0, penalised, (rng.normal(size=600), 0.1), tolerance=1e-6)
+    assert kkt(x, labels, point.weights, point.intercept, 300.0, penalised) <= 1.01e-6

@@ -362,3 +362,15 @@ def test_large_means_beside_small_differences_are_solved(mean: float, penalised:
     x = np.column_stack([x + mean * np.linspace(0.5, 1, 60), np.full(200, 3 * mean), np.zeros(200)]).astype(np.float32)
     for fit in along(path_of(x, labels, intercept_penalised=penalised), (1.01, 30.0, 1000.0)):
         assert kkt(x, labels, weights_of(fit, 62), fit.intercept, fit.C, penalised) <= 1.01e-6
+
+
+def test_groups_of_columns_that_differ_by_a_hundredth_are_solved_far_along_a_path() -> None:
+    """Weights change their signs many times there: steps that stopped at the first change took 200 and gave up."""
+    rng = np.random.default_rng(0)
+    labels = rng.permutation(300) < 150
+    few = rng.gamma(2.0, 0.01, (300, 8))
+    few[labels, :3] += 0.004
+    x = few[:, rng.integers(0, 8, 400)] * (1 + 1e-2 * rng.normal(size=(300, 400)))
+    fits = along(path_of(x, labels), tuple(10 ** (quarter / 4) for quarter in range(1, 14)))
+    assert max(fit.violation for fit in fits) <= l1_path.TOLERANCE
+    assert max(fit.gap for fit in fits) < 1e-5
