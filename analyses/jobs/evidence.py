@@ -204,7 +204,8 @@ def magnitudes(
     )  # fmt: skip
     if instruct.probe is None:
         return rows, None
-    return rows, sign_agreement(instruct.probe, trained["instruct"], trained["base"], layers, d_m)
+    known = (instruct.result.neuron_auroc, base.result.neuron_auroc)
+    return rows, sign_agreement(instruct.probe, trained["instruct"], trained["base"], layers, d_m, known)
 
 
 def overlap_of(

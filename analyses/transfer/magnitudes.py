@@ -196,7 +196,12 @@ def moved_scores(
 
 
 def sign_agreement(
-    probe: Probe, instruct_train: Features, base_train: Features, layers: int, d_m: int
+    probe: Probe,
+    instruct_train: Features,
+    base_train: Features,
+    layers: int,
+    d_m: int,
+    known: Sequence[Float[np.ndarray, " neurons"] | None] = (None, None),
 ) -> SignAgreement:
     """Whether the probe's neurons have the same sign in both models more often than other neurons of their layers.
 
@@ -206,11 +211,15 @@ def sign_agreement(
     because they were chosen for one signal, but independent in the null: a small p says that they differ from other
     neurons of their layers, not how many pieces of evidence there are.
 
+    Args:
+        known: What `neuron_aurocs` gives for both, where it was computed before: it ranks every neuron.
+
     Returns:
         Counts for non-zero weights; `base_train` is in the instruct checkpoint's order. The null covers all neurons of
         a layer with a sign in both models, probe neurons included, so p is never 0. Without any, k is 0, the rest None.
     """
-    areas = [neuron_aurocs(train) for train in (instruct_train, base_train)]
+    trained = (instruct_train, base_train)
+    areas = [neuron_aurocs(train) if area is None else area for train, area in zip(trained, known, strict=True)]
     sides = [np.sign(area - 0.5) if area.size else np.full(layers * d_m, np.nan) for area in areas]
     product = (sides[0] * sides[1]).reshape(layers, d_m)  # 1: same sign, -1: opposite signs, 0 or NaN: no sign
     counted, agree = np.abs(product) == 1, product == 1

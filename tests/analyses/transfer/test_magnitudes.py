@@ -9,6 +9,7 @@ import pytest
 from planted import whole_rows
 
 from provenance.activations.features import Features
+from provenance.analyses.activity.by_label import neuron_aurocs
 from provenance.analyses.controls.control_probes import ControlProbe, control_scores, fit_controls, fit_given
 from provenance.analyses.controls.control_sets import ControlSetKind, neuron_sets
 from provenance.analyses.results.transfer import ScaleControl, ScaleKind
@@ -269,6 +270,9 @@ def test_signs_of_planted_neurons_agree_and_those_of_flipped_ones_do_not(feature
     assert (found.k, found.agree, found.share, found.n_base, found.n_instruct) == (6, 6, 1.0, 300, 300)
     assert found.p_value is not None
     assert found.p_value < 0.05
+    areas = neuron_aurocs(train), neuron_aurocs(base)
+    assert sign_agreement(probe_on(PLANTED), train, base, LAYERS, D_M, areas) == found
+    assert sign_agreement(probe_on(PLANTED), train, base, LAYERS, D_M, (areas[0], 1 - areas[1])).agree == 0
     against = sign_agreement(probe_on(PLANTED), train, flipped(base, PLANTED), LAYERS, D_M)
     assert (against.agree, against.share, against.p_value) == (0, 0.0, 1.0)
     some = sign_agreement(probe_on(PLANTED), train, flipped(base, PLANTED[:2]), LAYERS, D_M)
