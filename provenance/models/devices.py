@@ -65,8 +65,9 @@ def found_dtype(wanted: str, device: str, stored: Collection[str] = ()) -> str:
 
 
 def gpu_bytes(device: torch.device) -> int:
-    """Memory of a GPU of CUDA or ROCm, in use or not; 0 for other devices."""
-    return int(torch.cuda.get_device_properties(device).total_memory) if device.type == "cuda" else 0
+    """Memory of a GPU of CUDA or ROCm that is there, in use or not; 0 for other devices."""
+    there = device.type == "cuda" and torch.cuda.is_available()
+    return int(torch.cuda.get_device_properties(device).total_memory) if there else 0
 
 
 def peak_gpu_bytes() -> int | None:
