@@ -56,6 +56,11 @@ def violations(g: Float[np.ndarray, " k"], weights: Float[np.ndarray, " k"]) -> 
     return np.asarray(np.where(weights != 0, np.abs(g - np.sign(weights)), np.maximum(np.abs(g) - 1, 0)))
 
 
+def furthest(ids: Int[np.ndarray, " k"], values: Float[np.ndarray, " all"], room: int) -> Int[np.ndarray, " kept"]:
+    """Those of some columns with the largest values, as many as there is room for."""
+    return ids if ids.size <= room else ids[np.argpartition(-values[ids], room - 1)[:room]]
+
+
 def solve_columns(
     x: Float[np.ndarray, "k rows"],
     labels: Bool[np.ndarray, " rows"],
@@ -109,9 +114,7 @@ def _live(theta: Float[np.ndarray, " k"], off: Float[np.ndarray, " k"]) -> Int[n
     used, others = np.flatnonzero(theta), np.flatnonzero((theta == 0) & (off > 0))
     settled = off[used].max(initial=0.0) <= off[others].max(initial=0.0)
     room = max(ADDED, used.size) if settled else ADDED
-    if others.size > room:
-        others = others[np.argpartition(-off[others], room - 1)[:room]]
-    return np.union1d(used, others)
+    return np.union1d(used, furthest(others, off, room))
 
 
 @dataclass(frozen=True)

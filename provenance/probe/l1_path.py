@@ -24,7 +24,7 @@ from sklearn import config_context
 
 from provenance.errors import ConvergenceError, FitError
 from provenance.probe.block_products import BLOCK_BYTES, columns, exact_products, products
-from provenance.probe.l1_newton import ADDED, Point, solve_columns, violations
+from provenance.probe.l1_newton import ADDED, Point, furthest, solve_columns, violations
 from provenance.probe.l1_objective import dual_value, first_weights, loss, null_intercept, null_probability
 from provenance.processes.blas_threads import blas_threads
 from provenance.processes.fork_join import fork_join
@@ -195,7 +195,7 @@ class L1Path:
     def _screened(self, state: _State, C: float) -> Int[np.ndarray, " k"]:
         """Neurons that the sequential strong rule keeps at the next C, only the steepest if there are many."""
         bound = 2 / C - 1 / state.at if state.fits else 1 / C
-        return _steepest(np.flatnonzero(state.steepness >= bound), state.steepness, self._room(state))
+        return furthest(np.flatnonzero(state.steepness >= bound), state.steepness, self._room(state))
 
     def _room(self, state: _State) -> int:
         """Neurons that may join a problem's pool at a time."""
@@ -248,7 +248,7 @@ class L1Path:
             steep[near] = exact
             state.steepness, state.at = steep / np.float32(C), C
             if outside.size:
-                violated[i] = _steepest(outside, steep, self._room(state))
+                violated[i] = furthest(outside, steep, self._room(state))
             else:
                 state.fits.append(self._finished(state, C, point, float(exact.max(initial=0.0))))
         return violated
@@ -281,13 +281,6 @@ class L1Path:
     def _products(self, vectors: Float[np.ndarray, "rows vectors"]) -> Float32[np.ndarray, "neurons vectors"]:
         self.passes += 1
         return products(self._matrix, vectors, self._block_bytes)
-
-
-def _steepest(
-    ids: Int[np.ndarray, " k"], steepness: Float32[np.ndarray, " neurons"], room: int
-) -> Int[np.ndarray, " kept"]:
-    """Those of some neurons with the largest gradients, as many as there is room for."""
-    return ids if ids.size <= room else ids[np.argpartition(-steepness[ids], room - 1)[:room]]
 
 
 def check_strengths(Cs: Sequence[float]) -> None:

@@ -89,13 +89,17 @@ def test_every_neuron_meets_the_optimality_conditions(kind: str, penalised: bool
 
 @pytest.mark.parametrize("penalised", [True, False])
 def test_gap_bounds_how_far_a_loose_solution_is_from_the_optimum(penalised: bool) -> None:
-    """A fit to a tolerance of 0.3 is not at the optimum, and its gap says at least how far from it."""
+    """A fit to a tolerance of 0.3 is far from the optimum, and its gap says at least how far.
+
+    A quarter more of C leaves a solution within such a tolerance, so that it is not improved.
+    """
     x, labels = make("factors", rows=150, neurons=300)
     options = {"intercept_penalised": penalised}
-    loose = along(path_of(x, labels, tolerance=0.3, **options), (3.0, 10.0, 30.0))
-    exact = along(path_of(x, labels, tolerance=1e-8, **options), (3.0, 10.0, 30.0))
+    steps = (3.0, 3.8, 10.0, 12.5, 30.0, 37.0)
+    loose = along(path_of(x, labels, tolerance=0.3, **options), steps)
+    exact = along(path_of(x, labels, tolerance=1e-8, **options), steps)
     shortfall = [one.objective / other.objective - 1 for one, other in zip(loose, exact, strict=True)]
-    assert max(shortfall) > 1e-6
+    assert max(shortfall) > 1e-4
     assert all((1 - one.gap) * one.objective <= other.objective for one, other in zip(loose, exact, strict=True))
     assert all(fit.violation <= 0.3 for fit in loose)
 

@@ -8,7 +8,7 @@ from reference import accuracy, bootstrap_by_unit
 from scipy.stats import norm
 
 from provenance.statistics import bootstrap
-from provenance.statistics.auroc import auroc
+from provenance.statistics.auroc import auroc, aurocs
 from provenance.statistics.bootstrap import (
     estimate_of,
     p_not_above,
@@ -48,7 +48,7 @@ def test_columns_are_scored_each_by_itself_in_either_precision(exact: int, monke
     together = resampled_column_aurocs(scores, POSITIVE, weights)
     assert together.T.tolist() == [column.tolist() for column in columns]
     np.testing.assert_allclose(resampled_aurocs(scores, POSITIVE, weights), np.mean(columns, axis=0), rtol=1e-14)
-    assert together[0].tolist() == [auroc(column, POSITIVE) for column in scores.T]
+    assert together[0].tolist() == aurocs(scores, POSITIVE).tolist()
 
 
 def test_a_nan_spoils_its_own_column_only() -> None:
