@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Int16
 
 from provenance.activations.features import Features
-from provenance.activations.neuron_rows import neuron_major
-from provenance.probe.l1_path import Fit, L1Path, Problem
+from provenance.activations.neuron_rows import joined_blocks, neuron_major
+from provenance.probe.l1_path import ONE_THREAD, Fit, L1Path, Problem
+from provenance.probe.rounded_copy import RoundedCopy, multiplies_bfloat16, rounded_blocks
 from provenance.probe.sparse_probe import Probe, design_rows, probe_of
 
 BATCH_BYTES = 1 << 28  # gradients: three float32 values per neuron and problem
@@ -32,6 +33,8 @@ class ProbeRows:
     design: str
     intercept_penalised: bool
     """Whether |b| is part of the objective."""
+    rounded: RoundedCopy | None = None
+    """A copy of the matrix for fast passes, of a large one on a processor with products in bfloat16."""
 
     def problem(self, responses: Bool[np.ndarray, " responses"]) -> Problem:
         """All rows of some responses."""
@@ -45,7 +48,7 @@ class ProbeRows:
 
     def path(self, problems: Sequence[Problem]) -> L1Path:
         """The L1 paths of problems."""
-        return L1Path(self.matrix, problems, intercept_penalised=self.intercept_penalised)
+        return L1Path(self.matrix, problems, rounded=self.rounded, intercept_penalised=self.intercept_penalised)
 
     def answer_scores(self, fit: Fit, responses: Bool[np.ndarray, " responses"]) -> Float[np.ndarray, " answers"]:
         """Decision values of the answers of some responses."""
@@ -62,8 +65,25 @@ def probe_rows(features: Features, design: str, folder: Path, *, intercept_penal
     """Builds the design matrix; a scratch file in `folder`, if memory is too small, is deleted when the block ends."""
     parts, labels = design_rows(features, design)
     response = np.tile(np.arange(len(features)), len(parts))
-    with neuron_major(parts, folder) as matrix:
-        yield ProbeRows(matrix, labels, response, design, intercept_penalised)
+    with neuron_major(parts, folder) as matrix, _rounded(matrix, folder) as rounded:
+        yield ProbeRows(matrix, labels, response, design, intercept_penalised, rounded)
+
+
+@contextmanager
+def _rounded(matrix: Float[np.ndarray, "neurons rows"], folder: Path) -> Iterator[RoundedCopy | None]:
+    """A copy for fast passes; none where it would not pay."""
+    if matrix.size < ONE_THREAD or not multiplies_bfloat16():
+        yield None
+        return
+    kept: list[Float[np.ndarray, "block 3"]] = []
+
+    def blocks() -> Iterator[Int16[np.ndarray, "block rows"]]:
+        for bits, of_neurons in rounded_blocks(matrix):
+            kept.append(of_neurons)
+            yield bits
+
+    with joined_blocks(blocks(), matrix.shape, np.dtype(np.int16), folder) as bits:
+        yield RoundedCopy(bits, np.concatenate(kept))
 
 
 def fit_batches(

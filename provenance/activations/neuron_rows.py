@@ -5,14 +5,15 @@ columns, as float32 for every storage dtype. Solvers that need each neuron's val
 """
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float, Float16, Float32, Int
+from jaxtyping import Bool, Float, Float16, Float32, Int, Shaped
 
 from provenance.errors import PairError
 from provenance.files import storing
@@ -197,26 +198,40 @@ def neuron_major(
         StoreError: The scratch file cannot be written, or the disk is full.
     """
     rows = reduce(NeuronRows.stacked, parts, NeuronRows.of(np.empty((0, 0), dtype=np.float32)))
-    shape = rows.shape[::-1]
-    turned = _turned(rows, max(1, block_bytes // max(1, len(rows) * rows.dtype.itemsize)))
-    if len(rows) * rows.shape[1] * rows.dtype.itemsize <= limit_bytes:
-        matrix = np.empty(shape, dtype=rows.dtype)
-        for start, block in turned:
-            matrix[start : start + len(block)] = block
+    width = max(1, block_bytes // max(1, len(rows) * rows.dtype.itemsize))
+    turned = (np.ascontiguousarray(rows.stored(slice(at, at + width)).T) for at in range(0, rows.shape[1], width))
+    with joined_blocks(turned, rows.shape[::-1], rows.dtype, folder, limit_bytes=limit_bytes) as matrix:
+        yield matrix
+
+
+@contextmanager
+def joined_blocks(
+    blocks: Iterable[Shaped[np.ndarray, "block rows"]],
+    shape: tuple[int, int],
+    dtype: np.dtype[Any],
+    folder: Path,
+    *,
+    limit_bytes: int = IN_MEMORY_BYTES,
+) -> Iterator[Shaped[np.ndarray, "neurons rows"]]:
+    """Blocks of neurons, one below the other: in memory up to `limit_bytes`, else in a scratch file without a name.
+
+    Raises:
+        StoreError: The scratch file cannot be written, or the disk is full.
+    """
+    if shape[0] * shape[1] * dtype.itemsize <= limit_bytes:
+        matrix, at = np.empty(shape, dtype=dtype), 0
+        for block in blocks:
+            matrix[at : at + len(block)] = block
+            at += len(block)
         matrix.flags.writeable = False
         yield matrix
         return
     with tempfile.TemporaryFile(dir=_made(folder)) as scratch:
-        with storing(f"a scratch file for {len(rows)} rows of {rows.shape[1]} neurons in {folder}"):
-            for _, block in turned:
+        with storing(f"a scratch file for {shape[1]} rows of {shape[0]} neurons in {folder}"):
+            for block in blocks:
                 scratch.write(block.data)  # written, not mapped: a full disk is then an error, not a crash
             scratch.flush()
-        yield np.memmap(scratch, dtype=rows.dtype, mode="r", shape=shape)
-
-
-def _turned(rows: NeuronRows, width: int) -> Iterator[tuple[int, Float[np.ndarray, "columns rows"]]]:
-    for start in range(0, rows.shape[1], width):
-        yield start, np.ascontiguousarray(rows.stored(slice(start, start + width)).T)
+        yield np.memmap(scratch, dtype=dtype, mode="r", shape=shape)
 
 
 def _made(folder: Path) -> Path:

@@ -5,12 +5,44 @@ buffer, and all vectors share the pass. The few neurons that need exact values a
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Float64, Int
+from jaxtyping import Bool, Float, Float32, Float64, Int
 
 BLOCK_BYTES = 1 << 25  # a widened block fits caches of a few cores and is long enough for BLAS
+ROUNDED = 2e-7  # more than the error of a product, relative to the norms of both factors
+
+
+@dataclass(frozen=True)
+class WidenedMatrix:
+    """An array and its products in float32, with bounds of their errors."""
+
+    matrix: Float[np.ndarray, "neurons rows"]
+    """Any floating dtype; an array or a memory-mapped file, each neuron's rows contiguous."""
+    norms: Float32[np.ndarray, " neurons"]
+    """Norm of each neuron; NaN or infinite where one of its values is."""
+    block_bytes: int
+
+    @classmethod
+    def of(cls, matrix: Float[np.ndarray, "neurons rows"], block_bytes: int = BLOCK_BYTES) -> "WidenedMatrix":
+        """The products of an array, which is read once for them."""
+        norms = np.zeros(matrix.shape[0], dtype=np.float32)
+        for start, block in widened_blocks(matrix, block_bytes):
+            norms[start : start + len(block)] = torch.linalg.vector_norm(torch.from_numpy(block), dim=1).numpy()
+        return cls(matrix, norms, block_bytes)
+
+    def products(self, vectors: Float[np.ndarray, "rows vectors"]) -> Float32[np.ndarray, "neurons vectors"]:
+        """Matrix @ vectors, as exact as `doubt` says."""
+        return products(self.matrix, vectors, self.block_bytes)
+
+    def doubt(
+        self, vector: Float[np.ndarray, " rows"], found: Float32[np.ndarray, " neurons"]
+    ) -> Float[np.ndarray, " neurons"]:
+        """Bound of the error of one of the products, for each neuron."""
+        del found
+        return np.asarray(ROUNDED * float(np.linalg.norm(vector)) * self.norms)
 
 
 def products(
@@ -68,6 +100,11 @@ def exact_products(
     return out
 
 
-def columns(matrix: Float[np.ndarray, "neurons rows"], ids: Int[np.ndarray, " k"]) -> Float64[np.ndarray, "k rows"]:
-    """Some neurons' rows in float64."""
-    return np.asarray(matrix[ids], dtype=np.float64)
+def columns(
+    matrix: Float[np.ndarray, "neurons all"],
+    ids: Int[np.ndarray, " k"],
+    rows: Bool[np.ndarray, " all"] | None = None,
+) -> Float64[np.ndarray, "k rows"]:
+    """Some neurons in float64, in all rows or in some."""
+    taken = matrix[ids]
+    return np.asarray(taken if rows is None else np.compress(rows, taken, axis=1), dtype=np.float64)

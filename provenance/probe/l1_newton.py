@@ -34,6 +34,7 @@ NARROW_RIDGE = 1e-6  # the same where H is in float32
 MODEL_PRECISION = 1e-2  # of the conditions of a step's model, relative to the violation it removes
 SMALLEST_STEP = 2.0**-30
 VALUE_ROUNDING = 2.0**-49  # near the optimum rounding of P hides the gain of a step: violations decide there
+TURNED = 64  # weights that may change their sign before H is factored again
 NO_TARGET = np.array([1e100])  # so long that the duality gap, by which scikit-learn stops, ends no sweeps
 
 
@@ -46,7 +47,7 @@ class Point:
     intercept: float
     """b."""
     r: Float[np.ndarray, " rows"]
-    """Residuals C y sigmoid(-y f) of the rows, 0 for rows that are not used."""
+    """Residuals C y sigmoid(-y f) of the rows."""
     violation: float
     """Largest violation of the optimality conditions over these columns and the intercept."""
 
@@ -64,30 +65,28 @@ def furthest(ids: Int[np.ndarray, " k"], values: Float[np.ndarray, " all"], room
 def solve_columns(
     x: Float[np.ndarray, "k rows"],
     labels: Bool[np.ndarray, " rows"],
-    rows: Bool[np.ndarray, " rows"],
     C: float,
     start: tuple[Float[np.ndarray, " k"], float],
     *,
     intercept_penalised: bool,
     tolerance: float,
 ) -> Point:
-    """Minimise C * sum of losses + ||theta||_1 (+ |b|) over the given columns and the rows that are used.
+    """Minimise C * sum of losses + ||theta||_1 (+ |b|) over the given columns.
 
     Args:
         x: Columns, each with its rows contiguous, float64.
-        labels: Both classes among the rows that are used.
-        rows: Which rows are used.
+        labels: Both classes.
         start: Initial weights and intercept.
         tolerance: Largest allowed violation; the bound of the conditions is 1.
 
     Raises:
         ConvergenceError: The steps run out, or rounding ends progress before the tolerance is reached.
     """
-    problem = _Problem(labels, rows, C, intercept_penalised)
+    problem = _Problem(labels, C, intercept_penalised)
     theta, b = start[0].copy(), start[1]
     scores, narrow = theta[theta != 0] @ x[theta != 0] + b, True
     for count in range(MAX_STEPS):
-        r = residuals(scores, labels, C) * rows
+        r = residuals(scores, labels, C)
         g, total = x @ r, float(r.sum())
         off, slack = violations(g, theta), problem.intercept_violation(total, b)
         worst = max(float(off.max(initial=0.0)), slack)
@@ -136,14 +135,13 @@ class _At:
 @dataclass(frozen=True)
 class _Problem:
     labels: Bool[np.ndarray, " rows"]
-    rows: Bool[np.ndarray, " rows"]
     C: float
     penalised: bool
 
     def value(self, scores: Float[np.ndarray, " rows"], theta: Float[np.ndarray, " k"], b: float) -> float:
         """P(theta, b), from the scores that they give."""
         penalty = float(np.abs(theta).sum()) + (abs(b) if self.penalised else 0.0)
-        return self.C * loss(scores[self.rows], self.labels[self.rows]) + penalty
+        return self.C * loss(scores, self.labels) + penalty
 
     def intercept_violation(self, total: float, b: float) -> float:
         """Violation of the intercept's condition, from the sum of the residuals."""
@@ -174,7 +172,7 @@ class _Problem:
         Where the intercept is eliminated, its Hessian is in float32 if `narrow`.
         """
         p = expit(at.scores)
-        w = self.C * p * (1 - p) * self.rows
+        w = self.C * p * (1 - p)
         mixed, curvature = at.x @ w, max(float(w.sum()), np.finfo(float).tiny)
         rough = narrow and at.worst > ROUGH
         if at.b or not self.penalised:
@@ -267,19 +265,41 @@ def _settled(
     A weight that would change its sign is left at zero and the others continue, so the model's value only falls.
     """
     while (used := np.flatnonzero(found)).size:
-        signs, left = np.sign(found[used]), target - hessian @ found
-        # solving for the change keeps its digits where columns are nearly alike
-        factor = cho_factor(hessian[np.ix_(used, used)].T, overwrite_a=True, check_finite=False)
-        change = cho_solve(factor, left[used] - signs, check_finite=False)
-        exact = found[used] + change
-        turning = np.flatnonzero(exact * signs <= 0)
-        if not turning.size:
-            found[used] = exact
+        found[used], turned = _towards(
+            hessian[np.ix_(used, used)], (target - hessian @ found)[used] - np.sign(found[used]), found[used]
+        )
+        if not turned:
             break
-        shares = found[used[turning]] / (found[used[turning]] - exact[turning])
-        found[used] += float(shares.min()) * change
-        found[used[turning[np.argmin(shares)]]] = 0
     return found
+
+
+def _towards(
+    hessian: Float[np.ndarray, "used used"], slope: Float[np.ndarray, " used"], start: Float[np.ndarray, " used"]
+) -> tuple[Float[np.ndarray, " used"], bool]:
+    """Weights on the way to the minimum, and whether they stop before it, when more than `TURNED` of them are zero.
+
+    All of it takes one factor. With weights Z held at zero the minimum is free - B (B_Z)^-1 free_Z, where `free` is the
+    minimum without that, and B are the columns Z of the inverse of H.
+    """
+    # solving for the change keeps its digits where columns are nearly alike
+    factor = cho_factor(hessian.T, overwrite_a=True, check_finite=False)
+    free = start + cho_solve(factor, slope, check_finite=False)
+    found, exact, zeros = start, free, list[int]()
+    inverse = np.empty((start.size, TURNED + 1), order="F")
+    while len(zeros) <= TURNED:
+        turning = np.flatnonzero((found != 0) & (np.sign(exact) != np.sign(found)))
+        if not turning.size:
+            return exact, False
+        shares = found[turning] / (found[turning] - exact[turning])
+        found = found + float(shares.min()) * (exact - found)
+        zeros.append(int(turning[np.argmin(shares)]))
+        found[zeros], column = 0, np.zeros(start.size)
+        column[zeros[-1]] = 1
+        inverse[:, len(zeros) - 1] = cho_solve(factor, column, overwrite_b=True, check_finite=False)
+        known = inverse[:, : len(zeros)]
+        exact = free - known @ np.linalg.solve(known[zeros], free[zeros])
+        exact[zeros] = 0
+    return found, True
 
 
 def _stuck(C: float, worst: float, tolerance: float) -> ConvergenceError:

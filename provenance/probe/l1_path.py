@@ -15,7 +15,7 @@ Source: Tibshirani et al. 2012, doi:10.1111/j.1467-9868.2011.01004.x (strong rul
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -23,18 +23,18 @@ from jaxtyping import Bool, Float, Float32, Float64, Int
 from sklearn import config_context
 
 from provenance.errors import ConvergenceError, FitError
-from provenance.probe.block_products import BLOCK_BYTES, columns, exact_products, products
+from provenance.probe.block_products import BLOCK_BYTES, WidenedMatrix, columns, exact_products, products
 from provenance.probe.l1_newton import ADDED, Point, furthest, solve_columns, violations
 from provenance.probe.l1_objective import dual_value, first_weights, loss, null_intercept, null_probability
+from provenance.probe.rounded_copy import RoundedCopy
 from provenance.processes.blas_threads import blas_threads
 from provenance.processes.fork_join import fork_join
 
 TOLERANCE = 1e-6  # of the optimality conditions, whose bound is 1
 POOL_BYTES = 1 << 27  # of columns in float64: 4,096 neurons at 4,000 rows
+NEAR = 0.01  # gradients this near to their bound are computed again in float64, at least
 ROOM = 512  # neurons that join the pool of a large problem at least,
 SPARE = 4  # or so many times as have a weight
-NEAR = 0.01  # gradients in float32 this near to the bound are computed again in float64
-ROUNDED = 2e-7  # or this near, relative to sum_i |r_i x_ij|, which max |r| sum_i x_ij bounds as CETT is not negative
 # Products of smaller matrices only wait for one another on several threads: fifty times longer on a busy machine. A
 # process takes longer to begin than their problems to solve.
 ONE_THREAD = 1 << 26  # values
@@ -77,12 +77,13 @@ class Fit:
 @dataclass
 class _State:
     problem: Problem
-    sums: tuple[Float32[np.ndarray, " neurons"], Float32[np.ndarray, " neurons"]]
-    steepness: Float32[np.ndarray, " neurons"]  # |g_j| / C at the last solution
-    at: float  # the C of that solution
-    ids: Int[np.ndarray, " used"]
-    weights: Float[np.ndarray, " used"]
-    intercept: float
+    steepness: Float32[np.ndarray, " neurons"] = field(default_factory=lambda: np.empty(0, dtype=np.float32))
+    """|g_j| / C at the last solution."""
+    at: float = 0.0
+    """The C of that solution."""
+    ids: Int[np.ndarray, " used"] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    weights: Float[np.ndarray, " used"] = field(default_factory=lambda: np.empty(0))
+    intercept: float = 0.0
     fits: list[Fit] = field(default_factory=list)
 
 
@@ -93,6 +94,7 @@ class L1Path:
         matrix: Mean CETT, neurons × rows, each neuron's rows contiguous; an array or a memory-mapped file, float16 to
             float64.
         problems: Problems on these rows.
+        rounded: A copy of the array, for faster passes over all neurons.
         tolerance: Tolerance of the optimality conditions.
         block_bytes: Block size of a pass over the matrix.
         pool_bytes: Bytes of columns, in float64, that join a pool at a time at most.
@@ -106,6 +108,7 @@ class L1Path:
         matrix: Float[np.ndarray, "neurons rows"],
         problems: Sequence[Problem],
         *,
+        rounded: RoundedCopy | None = None,
         intercept_penalised: bool = True,
         tolerance: float = TOLERANCE,
         block_bytes: int = BLOCK_BYTES,
@@ -119,12 +122,11 @@ class L1Path:
         self.passes = 0
         for problem in problems:
             check_labels(problem.labels[problem.rows])
-        indicators = [v for p in problems for v in (p.labels & p.rows, p.rows)]
+        self._states = [_State(problem) for problem in problems]
         with self._threads():
-            sums = self._products(np.stack(indicators, axis=1).astype(np.float64))
-        self._states = [
-            self._beginning(problem, sums[:, 2 * i], sums[:, 2 * i + 1]) for i, problem in enumerate(problems)
-        ]
+            self._screen = WidenedMatrix.of(matrix, block_bytes) if rounded is None else rounded
+        if not np.isfinite(self._screen.norms).all():
+            raise FitError("finite features", found="NaN or infinity in a row", remedy="capture these responses again")
 
     def starts(self) -> list[float]:
         """alpha_max of every problem: the C below which every weight is zero; infinite if nothing varies."""
@@ -146,9 +148,8 @@ class L1Path:
         """
         waiting = dict(enumerate(Cs))
         check_strengths(Cs)
-        for state, C in zip(self._states, Cs, strict=True):
-            if not state.fits:
-                self._from_null(state, C)
+        if not any(state.fits for state in self._states):
+            self._from_null(Cs)
         added: dict[int, Int[np.ndarray, " v"]] = {i: self._screened(self._states[i], C) for i, C in waiting.items()}
         pools = dict.fromkeys(waiting, np.empty(0, dtype=np.int64) if likely is None else likely)
         # thousands of tiny solves of values checked here: scikit-learn's own checks would take a third of the time
@@ -166,31 +167,31 @@ class L1Path:
             remedy="raise pool_bytes, or leave the largest C out of the grid",
         )
 
-    def _beginning(
-        self, problem: Problem, positive: Float32[np.ndarray, " neurons"], everything: Float32[np.ndarray, " neurons"]
-    ) -> _State:
-        if not (np.isfinite(positive).all() and np.isfinite(everything).all()):
-            raise FitError("finite features", found="NaN or infinity in a row", remedy="capture these responses again")
-        none = np.empty(0, dtype=np.int64)
-        return _State(problem, (positive, everything), np.zeros_like(positive), 0.0, none, np.empty(0), 0.0)
-
     def _start(self, state: _State) -> float:
         """alpha_max, in float64 for the neurons that come first in float32."""
         labels, rows = state.problem.labels, state.problem.rows
-        roughly = first_weights(*state.sums, labels[rows], intercept_penalised=self._penalised)
-        leading = np.argsort(roughly, kind="stable")[:ADDED]
         indicators = np.stack([labels & rows, rows], axis=1).astype(np.float64)
+        with self._threads():
+            sums = products(self._matrix, indicators, self._block_bytes)
+        roughly = first_weights(sums[:, 0], sums[:, 1], labels[rows], intercept_penalised=self._penalised)
+        leading = np.argsort(roughly, kind="stable")[:ADDED]
         sums = exact_products(self._matrix, leading, indicators, self._block_bytes)
         first = first_weights(sums[:, 0], sums[:, 1], labels[rows], intercept_penalised=self._penalised)
         return float(first.min(initial=np.inf))
 
-    def _from_null(self, state: _State, C: float) -> None:
-        """The solution without weights at C; its gradients come from the label sums without a pass."""
-        labels = state.problem.labels[state.problem.rows]
-        p = null_probability(labels, C) if self._penalised else float(labels.mean())
-        state.steepness = np.abs(state.sums[0] - p * state.sums[1]).astype(np.float32)
-        state.at = C
-        state.intercept = null_intercept(labels, C, intercept_penalised=self._penalised)
+    def _from_null(self, Cs: Sequence[float]) -> None:
+        """The solutions without weights, and one pass for their gradients."""
+        differences = []
+        for state, C in zip(self._states, Cs, strict=True):
+            labels, rows = state.problem.labels, state.problem.rows
+            used = labels[rows]
+            p = null_probability(used, C) if self._penalised else float(used.mean())
+            differences.append((labels - p) * rows)
+            state.at, state.intercept = C, null_intercept(used, C, intercept_penalised=self._penalised)
+        with self._threads():
+            steep = np.abs(self._products(np.stack(differences, axis=1)))
+        for state, steepness in zip(self._states, steep.T, strict=True):
+            state.steepness = steepness
 
     def _screened(self, state: _State, C: float) -> Int[np.ndarray, " k"]:
         """Neurons that the sequential strong rule keeps at the next C, only the steepest if there are many."""
@@ -201,7 +202,7 @@ class L1Path:
         """Neurons that may join a problem's pool at a time."""
         if self._is_small:
             return max(ADDED, self._pool // len(self._states))
-        return min(self._pool, max(ROOM, SPARE * int(state.ids.size))) if state.fits else self._pool
+        return min(self._pool, max(ROOM, SPARE * int(state.ids.size)))
 
     def _pools(self, wanted: dict[int, list[Int[np.ndarray, " _"]]]) -> dict[int, Int[np.ndarray, " pool"]]:
         """Each problem's own pool; one for all where that is little to load."""
@@ -220,16 +221,19 @@ class L1Path:
         return solved
 
     def _solved(
-        self, state: _State, pool: Int[np.ndarray, " pool"], C: float, shared: Float64[np.ndarray, "pool rows"] | None
+        self, state: _State, pool: Int[np.ndarray, " pool"], C: float, shared: Float64[np.ndarray, "pool all"] | None
     ) -> Point:
-        """A problem's solution on a pool."""
-        weights = np.zeros(pool.size)
+        """A problem's solution on a pool; rows that are not used have no residuals."""
+        weights, rows, labels = np.zeros(pool.size), state.problem.rows, state.problem.labels
         weights[np.searchsorted(pool, state.ids)] = state.weights
-        return solve_columns(
-            columns(self._matrix, pool) if shared is None else shared,
-            state.problem.labels, state.problem.rows, C, (weights, state.intercept),
+        x = columns(self._matrix, pool, rows) if shared is None else np.compress(rows, shared, axis=1)
+        point = solve_columns(
+            x, labels[rows], C, (weights, state.intercept),
             intercept_penalised=self._penalised, tolerance=self._tolerance,
         )  # fmt: skip
+        r = np.zeros(rows.size)
+        r[rows] = point.r
+        return replace(point, r=r)
 
     def _checked(
         self, points: dict[int, Point], wanted: dict[int, float], pools: dict[int, Int[np.ndarray, " pool"]]
@@ -241,7 +245,7 @@ class L1Path:
         for column, (i, point) in enumerate(points.items()):
             state, C, mine = self._states[i], wanted[i], r[:, column : column + 1]
             steep = np.abs(g[:, column])
-            margin = np.maximum(NEAR, ROUNDED * float(np.abs(point.r).max()) * np.abs(state.sums[1]))
+            margin = np.maximum(NEAR, self._screen.doubt(point.r, g[:, column]))
             near = np.setdiff1d(np.flatnonzero(steep > 1 - margin), pools[i], assume_unique=True)
             exact = np.abs(exact_products(self._matrix, near, mine, self._block_bytes)[:, 0])
             outside = near[exact > 1 + self._tolerance]
@@ -256,7 +260,7 @@ class L1Path:
     def _finished(self, state: _State, C: float, point: Point, steepest: float) -> Fit:
         """The fit, with its certificate; `steepest` is the largest |g_j| beyond the pool."""
         rows, labels = state.problem.rows, state.problem.labels
-        x = columns(self._matrix, state.ids)[:, rows]
+        x = columns(self._matrix, state.ids, rows)
         scores = state.weights @ x + state.intercept
         penalty = float(np.abs(state.weights).sum()) + (abs(state.intercept) if self._penalised else 0.0)
         objective = C * loss(scores, labels[rows]) + penalty
@@ -280,7 +284,7 @@ class L1Path:
 
     def _products(self, vectors: Float[np.ndarray, "rows vectors"]) -> Float32[np.ndarray, "neurons vectors"]:
         self.passes += 1
-        return products(self._matrix, vectors, self._block_bytes)
+        return self._screen.products(vectors)
 
 
 def check_strengths(Cs: Sequence[float]) -> None:

@@ -17,7 +17,7 @@ def solved(
 ) -> Point:
     nothing = (np.zeros(x.shape[1]), 0.0)
     return solve_columns(
-        np.ascontiguousarray(x.T, np.float64), labels, np.ones_like(labels), C, start or nothing,
+        np.ascontiguousarray(x.T, np.float64), labels, C, start or nothing,
         intercept_penalised=penalised, tolerance=tolerance,
     )  # fmt: skip
 

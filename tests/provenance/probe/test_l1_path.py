@@ -7,7 +7,7 @@ import pytest
 from l1_cases import KINDS, by_liblinear, by_splitting, everything, kkt, make, objective, path_of, weights_of
 
 from provenance.errors import ConvergenceError, FitError
-from provenance.probe import l1_path
+from provenance.probe import block_products, l1_path
 from provenance.probe.l1_objective import residuals
 from provenance.probe.l1_path import Fit, L1Path, Problem
 from provenance.processes.blas_threads import blas_threads
@@ -263,7 +263,7 @@ def test_the_check_mends_what_screening_leaves_out(monkeypatch: pytest.MonkeyPat
     assert_same(along(path), reference)
     assert path.passes > 1 + len(STEPS)
     monkeypatch.setattr(l1_path, "NEAR", -1e30)
-    monkeypatch.setattr(l1_path, "ROUNDED", -1e30)
+    monkeypatch.setattr(block_products, "ROUNDED", -1e30)
     blind = along(path_of(X, LABELS, **FAST))[1]
     assert blind.objective > reference[1].objective * 1.01
     assert kkt(X, LABELS, weights_of(blind, 400), blind.intercept, blind.C, True) > 0.1
@@ -286,12 +286,12 @@ def test_rounding_in_float32_hides_no_violation(monkeypatch: pytest.MonkeyPatch)
         lost = 1e-7 * (np.abs(matrix) @ np.abs(vectors))  # what `products` may lose
         return (np.sign(exact) * np.maximum(np.abs(exact) - lost, 0)).astype(np.float32)
 
-    monkeypatch.setattr(l1_path, "products", rounded_down)
+    monkeypatch.setattr(block_products, "products", rounded_down)
     monkeypatch.setattr(L1Path, "_screened", lambda *_: np.arange(20))
     options = {"intercept_penalised": False}
     found = path_of(wide, labels, **options).fit([100.0])[0]
     assert 20 in found.ids
-    monkeypatch.setattr(l1_path, "ROUNDED", 0.0)
+    monkeypatch.setattr(block_products, "ROUNDED", 0.0)
     assert 20 not in path_of(wide, labels, **options).fit([100.0])[0].ids
 
 
