@@ -50,11 +50,18 @@ def _rank_sums(
     among equal scores and once before them; the mean of both places is the midrank.
     """
     keys = _ordered(np.ascontiguousarray(scores.T) + np.float32(0)) << 1  # -0.0 becomes 0.0
-    places = np.zeros(len(keys), dtype=np.int64)
-    for last in (True, False):
-        of_class = np.sort(keys | (positive == last).astype(keys.dtype), axis=1) & 1 == last
-        places += (1 + np.nonzero(of_class)[1].reshape(len(keys), int(positive.sum()))).sum(axis=1)
-    return places / 2
+    places, work = np.arange(1.0, positive.size + 1), np.empty_like(keys)
+    marked = [
+        _sorted(np.bitwise_or(keys, mark.astype(keys.dtype), out=work)) @ places for mark in (positive, ~positive)
+    ]
+    return np.asarray((marked[0] + places.sum() - marked[1]) / 2)
+
+
+def _sorted(keys: Shaped[np.ndarray, "columns rows"]) -> Float64[np.ndarray, "columns rows"]:
+    """The last bits of the keys of each column in their order; the keys are lost."""
+    keys.sort(axis=1)
+    keys &= keys.dtype.type(1)
+    return keys.astype(np.float64)
 
 
 def _ordered(values: Float32[np.ndarray, "*shape"]) -> Shaped[np.ndarray, "*shape"]:
