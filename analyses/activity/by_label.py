@@ -14,8 +14,8 @@ from provenance.records import Stage
 from provenance.statistics.auroc import aurocs
 
 NO_ROWS = NeuronRows.of(np.empty((0, 0), dtype=np.float32))
-# Sorting copies a block several times; 2,000 rows of it are 8 MB, and 16 in float64. A power of two would put the values
-# of a column, which lie a row apart, into a few places of a cache.
+# Sorting copies a block several times; 2,000 rows of it are 8 MB, and 16 in float64. With a power of two the values of
+# a column, which lie a row apart, would share few places of a cache.
 COLUMNS_PER_BLOCK = 1000
 
 

@@ -26,6 +26,7 @@ NO_NEURONS: Int[np.ndarray, " none"] = np.empty(0, dtype=np.int64)
 
 # 2,000 rows then give 4 KiB of a row at a time and more: whole pages, and a block is small beside any model.
 READ_BYTES = 1 << 24
+CACHED_ROWS = 64  # turned at a time: their values fill the lines of a cache that they are written to
 # A machine that has just run a checkpoint has this to spare. Above it a scratch file is as fast where memory is
 # free, since the system keeps the file there, and gives way where it is not.
 IN_MEMORY_BYTES = 1 << 30
@@ -199,8 +200,7 @@ def neuron_major(
     """
     rows = reduce(NeuronRows.stacked, parts, NeuronRows.of(np.empty((0, 0), dtype=np.float32)))
     width = max(1, block_bytes // max(1, len(rows) * rows.dtype.itemsize))
-    turned = (np.ascontiguousarray(rows.stored(slice(at, at + width)).T) for at in range(0, rows.shape[1], width))
-    with joined_blocks(turned, rows.shape[::-1], rows.dtype, folder, limit_bytes=limit_bytes) as matrix:
+    with joined_blocks(_turned(rows, width), rows.shape[::-1], rows.dtype, folder, limit_bytes=limit_bytes) as matrix:
         yield matrix
 
 
@@ -232,6 +232,17 @@ def joined_blocks(
                 scratch.write(block.data)  # written, not mapped: a full disk is then an error, not a crash
             scratch.flush()
         yield np.memmap(scratch, dtype=dtype, mode="r", shape=shape)
+
+
+def _turned(rows: NeuronRows, width: int) -> Iterator[Float[np.ndarray, "columns rows"]]:
+    """Values of so many neurons at a time, neuron by neuron; a block is valid until the next one."""
+    turned = np.empty((min(width, rows.shape[1]), len(rows)), dtype=rows.dtype)
+    for start in range(0, rows.shape[1], width):
+        values = rows.stored(slice(start, start + width))
+        block = turned[: values.shape[1]]
+        for at in range(0, len(values), CACHED_ROWS):
+            block[:, at : at + CACHED_ROWS] = values[at : at + CACHED_ROWS].T
+        yield block
 
 
 def _made(folder: Path) -> Path:
