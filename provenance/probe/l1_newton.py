@@ -34,7 +34,7 @@ NARROW_RIDGE = 1e-6  # the same where H is in float32
 MODEL_PRECISION = 1e-2  # of the conditions of a step's model, relative to the violation it removes
 SMALLEST_STEP = 2.0**-30
 VALUE_ROUNDING = 2.0**-49  # near the optimum rounding of P hides the gain of a step: violations decide there
-TURNED = 64  # weights that may change their sign before H is factored again
+TURNED = 64  # weights that change their sign before H is factored again
 NO_TARGET = np.array([1e100])  # so long that the duality gap, by which scikit-learn stops, ends no sweeps
 
 
@@ -169,24 +169,27 @@ class _Problem:
     def _step(self, at: _At, *, narrow: bool) -> tuple[Float[np.ndarray, " live"], float]:
         """Changes of weights and intercept to the minimum of the parabola that touches the loss at these scores.
 
-        Where the intercept is eliminated, its Hessian is in float32 if `narrow`.
+        The Hessian of the columns around their means is in float32 if `narrow`.
         """
         p = expit(at.scores)
         w = self.C * p * (1 - p)
         mixed, curvature = at.x @ w, max(float(w.sum()), np.finfo(float).tiny)
         rough = narrow and at.worst > ROUGH
+        # a difference of Hessians would lose the digits that columns around their means keep
+        hessian = _hessian(at.x, mixed / curvature, w, narrow=narrow)
         if at.b or not self.penalised:
             slope = (float(np.sign(at.b)) if self.penalised else 0.0) - at.total
-            # a difference of Hessians would lose the digits that columns around their means keep
-            hessian = _hessian(at.x, mixed / curvature, w, narrow=narrow)
             change = _change(hessian, at.g + mixed * slope / curvature, at.theta, at.worst, rough=rough)
             change_b = float(-(slope + mixed @ change) / curvature)
             if not self.penalised or (at.b + change_b) * at.b > 0:
                 return change, change_b
         # |b| has its kink within reach: the intercept takes part as one more column
-        columns = np.vstack([at.x, np.ones_like(w)])
-        hessian = _hessian(columns, np.zeros(len(columns)), w, narrow=False)
-        change = _change(hessian, np.append(at.g, at.total), np.append(at.theta, at.b), at.worst, rough=rough)
+        whole = np.empty((mixed.size + 1, mixed.size + 1))
+        whole[:-1, :-1] = hessian + np.outer(mixed, mixed / curvature)
+        whole[:-1, -1] = whole[-1, :-1] = mixed
+        whole[-1, -1] = curvature
+        whole[np.diag_indices_from(whole)] *= 1 + RIDGE
+        change = _change(whole, np.append(at.g, at.total), np.append(at.theta, at.b), at.worst, rough=rough)
         return change[:-1], float(change[-1])
 
 
@@ -226,13 +229,13 @@ def _change(
     """
     if not theta.size:
         return theta
-    target, found = hessian @ theta + g, theta
+    target, found, precision = hessian @ theta + g, theta, MODEL_PRECISION * min(worst, 1.0)
     for _ in range(TURNS):
         found = _descended(hessian, target, found)
         if rough:
             break
         found = _settled(hessian, target, found)
-        if violations(target - hessian @ found, found).max(initial=0.0) <= MODEL_PRECISION * min(worst, 1.0):
+        if violations(target - hessian @ found, found).max(initial=0.0) <= precision:
             break
     return np.asarray(found - theta)
 
@@ -264,19 +267,17 @@ def _settled(
 
     A weight that would change its sign is left at zero and the others continue, so the model's value only falls.
     """
-    while (used := np.flatnonzero(found)).size:
-        found[used], turned = _towards(
-            hessian[np.ix_(used, used)], (target - hessian @ found)[used] - np.sign(found[used]), found[used]
-        )
-        if not turned:
-            break
+    turned = True
+    while turned and (used := np.flatnonzero(found)).size:
+        slope = (target - hessian @ found)[used] - np.sign(found[used])
+        found[used], turned = _towards(hessian[np.ix_(used, used)], slope, found[used])
     return found
 
 
 def _towards(
     hessian: Float[np.ndarray, "used used"], slope: Float[np.ndarray, " used"], start: Float[np.ndarray, " used"]
 ) -> tuple[Float[np.ndarray, " used"], bool]:
-    """Weights on the way to the minimum, and whether they stop before it, when more than `TURNED` of them are zero.
+    """Weights on the way to the minimum, and whether some have become zero, which costs digits.
 
     All of it takes one factor. With weights Z held at zero the minimum is free - B (B_Z)^-1 free_Z, where `free` is the
     minimum without that, and B are the columns Z of the inverse of H.
@@ -285,11 +286,11 @@ def _towards(
     factor = cho_factor(hessian.T, overwrite_a=True, check_finite=False)
     free = start + cho_solve(factor, slope, check_finite=False)
     found, exact, zeros = start, free, list[int]()
-    inverse = np.empty((start.size, TURNED + 1), order="F")
-    while len(zeros) <= TURNED:
+    inverse = np.empty((start.size, TURNED), order="F")
+    while len(zeros) < TURNED:
         turning = np.flatnonzero((found != 0) & (np.sign(exact) != np.sign(found)))
         if not turning.size:
-            return exact, False
+            return exact, bool(zeros)
         shares = found[turning] / (found[turning] - exact[turning])
         found = found + float(shares.min()) * (exact - found)
         zeros.append(int(turning[np.argmin(shares)]))
