@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, Int16
+from jaxtyping import Bool, Float, Float32, Int, Int16
 
 from provenance.activations.features import Features
 from provenance.activations.neuron_rows import joined_blocks, neuron_major
@@ -75,7 +75,7 @@ def _rounded(matrix: Float[np.ndarray, "neurons rows"], folder: Path) -> Iterato
     if matrix.size < ONE_THREAD or not multiplies_bfloat16():
         yield None
         return
-    kept: list[Float[np.ndarray, "block 3"]] = []
+    kept: list[Float32[np.ndarray, "3 block"]] = []
 
     def blocks() -> Iterator[Int16[np.ndarray, "block rows"]]:
         for bits, of_neurons in rounded_blocks(matrix):
@@ -83,7 +83,7 @@ def _rounded(matrix: Float[np.ndarray, "neurons rows"], folder: Path) -> Iterato
             yield bits
 
     with joined_blocks(blocks(), matrix.shape, np.dtype(np.int16), folder) as bits:
-        yield RoundedCopy(bits, np.concatenate(kept))
+        yield RoundedCopy(bits, *np.concatenate(kept, axis=1))
 
 
 def fit_batches(

@@ -39,7 +39,7 @@ class WidenedMatrix:
 
     def doubt(
         self, vector: Float[np.ndarray, " rows"], found: Float32[np.ndarray, " neurons"]
-    ) -> Float[np.ndarray, " neurons"]:
+    ) -> Float32[np.ndarray, " neurons"]:
         """Bound of the error of one of the products, for each neuron."""
         del found
         return np.asarray(ROUNDED * float(np.linalg.norm(vector)) * self.norms)

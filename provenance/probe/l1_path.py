@@ -189,9 +189,9 @@ class L1Path:
             differences.append((labels - p) * rows)
             state.at, state.intercept = C, null_intercept(used, C, intercept_penalised=self._penalised)
         with self._threads():
-            steep = np.abs(self._products(np.stack(differences, axis=1)))
-        for state, steepness in zip(self._states, steep.T, strict=True):
-            state.steepness = steepness
+            g = self._products(np.stack(differences))
+        for state, slopes in zip(self._states, g, strict=True):
+            state.steepness = np.abs(slopes)
 
     def _screened(self, state: _State, C: float) -> Int[np.ndarray, " k"]:
         """Neurons that the sequential strong rule keeps at the next C, only the steepest if there are many."""
@@ -239,15 +239,13 @@ class L1Path:
         self, points: dict[int, Point], wanted: dict[int, float], pools: dict[int, Int[np.ndarray, " pool"]]
     ) -> dict[int, Int[np.ndarray, " violated"]]:
         """One pass over all neurons: violators per problem; problems without any are done."""
-        r = np.stack([point.r for point in points.values()], axis=1)
-        g = self._products(r)
+        g = self._products(np.stack([point.r for point in points.values()]))
         violated: dict[int, Int[np.ndarray, " violated"]] = {}
-        for column, (i, point) in enumerate(points.items()):
-            state, C, mine = self._states[i], wanted[i], r[:, column : column + 1]
-            steep = np.abs(g[:, column])
-            margin = np.maximum(NEAR, self._screen.doubt(point.r, g[:, column]))
+        for slopes, (i, point) in zip(g, points.items(), strict=True):
+            state, C, steep = self._states[i], wanted[i], np.abs(slopes)
+            margin = np.maximum(NEAR, self._screen.doubt(point.r, slopes))
             near = np.setdiff1d(np.flatnonzero(steep > 1 - margin), pools[i], assume_unique=True)
-            exact = np.abs(exact_products(self._matrix, near, mine, self._block_bytes)[:, 0])
+            exact = np.abs(exact_products(self._matrix, near, point.r[:, None], self._block_bytes)[:, 0])
             outside = near[exact > 1 + self._tolerance]
             steep[near] = exact
             state.steepness, state.at = steep / np.float32(C), C
@@ -282,9 +280,9 @@ class L1Path:
     def _threads(self) -> AbstractContextManager[None]:
         return blas_threads(1 if self._is_small else None)
 
-    def _products(self, vectors: Float[np.ndarray, "rows vectors"]) -> Float32[np.ndarray, "neurons vectors"]:
+    def _products(self, vectors: Float[np.ndarray, "vectors rows"]) -> Float32[np.ndarray, "vectors neurons"]:
         self.passes += 1
-        return self._screen.products(vectors)
+        return np.ascontiguousarray(self._screen.products(np.ascontiguousarray(vectors.T)).T)
 
 
 def check_strengths(Cs: Sequence[float]) -> None:

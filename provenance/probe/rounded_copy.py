@@ -33,7 +33,7 @@ def multiplies_bfloat16() -> bool:
 
 def rounded_blocks(
     matrix: Float[np.ndarray, "neurons rows"], block_bytes: int = BLOCK_BYTES
-) -> Iterator[tuple[Int16[np.ndarray, "block rows"], Float32[np.ndarray, "block 3"]]]:
+) -> Iterator[tuple[Int16[np.ndarray, "block rows"], Float32[np.ndarray, "3 block"]]]:
     """The bits of a copy, and each neuron's mean, the norm around it, and the norm of what is left out.
 
     In blocks of neurons, in order; a block is valid until the next one.
@@ -49,7 +49,7 @@ def rounded_blocks(
         rounded, again = (buffer[: len(around)] for buffer in buffers)
         again.copy_(rounded.copy_(around))
         norms = [torch.linalg.vector_norm(part, dim=1).numpy() for part in (around, around.sub_(again))]
-        yield rounded.view(torch.int16).numpy(), np.stack([means, *norms], axis=1)
+        yield rounded.view(torch.int16).numpy(), np.stack([means, *norms])
 
 
 @dataclass(frozen=True)
@@ -58,33 +58,31 @@ class RoundedCopy:
 
     bits: Int16[np.ndarray, "neurons rows"]
     """Values around their means, in bfloat16."""
-    kept: Float32[np.ndarray, "neurons 3"]
-    """Of each neuron the mean, the norm around it, and the norm of what rounding leaves out."""
-
-    @property
-    def norms(self) -> Float32[np.ndarray, " neurons"]:
-        """Norm of each neuron around its mean."""
-        return self.kept[:, 1]
+    means: Float32[np.ndarray, " neurons"]
+    """Mean of each neuron."""
+    norms: Float32[np.ndarray, " neurons"]
+    """Norm of each neuron around it."""
+    lost: Float32[np.ndarray, " neurons"]
+    """Norm of what rounding leaves out."""
 
     def products(self, vectors: Float[np.ndarray, "rows vectors"]) -> Float32[np.ndarray, "neurons vectors"]:
         """Matrix @ vectors, as exact as `doubt` says."""
         narrow = torch.from_numpy(np.ascontiguousarray(vectors)).bfloat16()
-        found = (_tensor(self.bits) @ narrow).float().numpy()
-        found += self.kept[:, :1] * vectors.sum(axis=0).astype(np.float32)
-        return found
+        found = (_tensor(self.bits) @ narrow).float()
+        totals = torch.from_numpy(vectors.sum(axis=0).astype(np.float32))
+        return np.asarray(found.addr_(torch.from_numpy(self.means), totals).numpy())
 
     def doubt(
         self, vector: Float[np.ndarray, " rows"], found: Float32[np.ndarray, " neurons"]
-    ) -> Float[np.ndarray, " neurons"]:
+    ) -> Float32[np.ndarray, " neurons"]:
         """Bound of the error of one of the products, for each neuron."""
-        whole = torch.from_numpy(np.ascontiguousarray(vector))
+        whole = torch.from_numpy(np.ascontiguousarray(vector)).double()
         narrow = whole.bfloat16().double()
         size, cut = float(whole.norm()), float((whole - narrow).norm())
-        means, norms, lost = self.kept.T
-        summing = TERM * (vector.size * norms + 2 * vector.size**0.5 * np.abs(means)) * size
-        return np.asarray(
-            lost * float(narrow.norm()) + norms * cut + RESULT * np.abs(found - means * vector.sum()) + summing
-        )
+        around = np.abs(found - self.means * np.float32(whole.sum()))
+        of_norm, of_mean = cut + TERM * vector.size * size, 2 * TERM * vector.size**0.5 * size
+        parts = self.lost * float(narrow.norm()), self.norms * of_norm, np.abs(self.means) * of_mean, RESULT * around
+        return np.asarray(sum(parts))
 
 
 def _tensor(bits: Int16[np.ndarray, "neurons rows"]) -> torch.Tensor:

@@ -1,5 +1,6 @@
 """A copy in bfloat16: its products within their bounds, and paths that are the same with it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ KINDS = {
 
 def copy_of(matrix: np.ndarray, block_bytes: int = 4 * 500 * 30) -> RoundedCopy:
     bits, kept = zip(*((bits.copy(), kept) for bits, kept in rounded_blocks(matrix, block_bytes)), strict=True)
-    return RoundedCopy(np.concatenate(bits), np.concatenate(kept))
+    return RoundedCopy(np.concatenate(bits), *np.concatenate(kept, axis=1))
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
@@ -67,7 +68,7 @@ def test_without_what_rounding_leaves_out_the_bound_would_be_broken(part: str) -
     found = copy.products(vector[:, None])[:, 0]
     assert found == [500]
     assert 500 * (unit - 1) <= copy.doubt(vector, found)[0]
-    blind = RoundedCopy(copy.bits, copy.kept * np.float32([1, part == "lost", part == "cut"]))
+    blind = replace(copy, **{{"lost": "lost", "cut": "norms"}[part]: np.zeros(1, np.float32)})
     assert 500 * (unit - 1) > blind.doubt(vector, found)[0] - rounded_copy.RESULT * 500
 
 
@@ -105,10 +106,10 @@ def test_a_violation_that_rounding_hides_is_found(monkeypatch: pytest.MonkeyPatc
             return (found - np.sign(found) * np.column_stack(doubt)).astype(np.float32)
 
     copy = copy_of(with_hidden)
-    options = {"rounded": Lower(copy.bits, copy.kept)}
+    options = {"rounded": Lower(copy.bits, copy.means, copy.norms, copy.lost)}
     monkeypatch.setattr(L1Path, "_screened", lambda *_: np.arange(20))
     assert 20 in L1Path(with_hidden, [everything(labels)], **options).fit([1.0])[0].ids
-    monkeypatch.setattr(Lower, "doubt", lambda _self, _vector, found: np.zeros(found.size))
+    monkeypatch.setattr(Lower, "doubt", lambda _self, _vector, found: np.zeros_like(found))
     assert 20 not in L1Path(with_hidden, [everything(labels)], **options).fit([1.0])[0].ids
 
 
