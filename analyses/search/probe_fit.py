@@ -17,7 +17,7 @@ from provenance.probe.l1_path import ONE_THREAD, Fit, L1Path, Problem
 from provenance.probe.rounded_copy import RoundedCopy, multiplies_bfloat16, rounded_blocks
 from provenance.probe.sparse_probe import Probe, design_rows, probe_of
 
-BATCH_BYTES = 1 << 28  # gradients: three float32 values per neuron and problem
+BATCH_BYTES = 1 << 29  # gradients: three float32 values per neuron and problem
 
 
 @dataclass(frozen=True)
