@@ -3,8 +3,9 @@
 The matrix is built once, neuron by neuron, and masked by row for folds, refit, half-samples and shuffled labels alike.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +14,12 @@ from jaxtyping import Bool, Float, Float32, Int, Int16
 
 from provenance.activations.features import Features
 from provenance.activations.neuron_rows import joined_blocks, neuron_major
+from provenance.errors import StoreError
 from provenance.probe.l1_path import ONE_THREAD, Fit, L1Path, Problem
 from provenance.probe.rounded_copy import RoundedCopy, multiplies_bfloat16, rounded_blocks
 from provenance.probe.sparse_probe import Probe, design_rows, probe_of
 
+logger = logging.getLogger(__name__)
 BATCH_BYTES = 1 << 29  # gradients: three float32 values per neuron and problem
 
 
@@ -71,10 +74,7 @@ def probe_rows(features: Features, design: str, folder: Path, *, intercept_penal
 
 @contextmanager
 def _rounded(matrix: Float[np.ndarray, "neurons rows"], folder: Path) -> Iterator[RoundedCopy | None]:
-    """A copy for fast passes; none where it would not pay."""
-    if matrix.size < ONE_THREAD or not multiplies_bfloat16():
-        yield None
-        return
+    """A copy for fast passes, in a scratch file; none where it would not pay, or the disk has no room for it."""
     kept: list[Float32[np.ndarray, "3 block"]] = []
 
     def blocks() -> Iterator[Int16[np.ndarray, "block rows"]]:
@@ -82,8 +82,15 @@ def _rounded(matrix: Float[np.ndarray, "neurons rows"], folder: Path) -> Iterato
             kept.append(of_neurons)
             yield bits
 
-    with joined_blocks(blocks(), matrix.shape, np.dtype(np.int16), folder) as bits:
-        yield RoundedCopy(bits, *np.concatenate(kept, axis=1))
+    with ExitStack() as stack:
+        rounded = None
+        if matrix.size >= ONE_THREAD and multiplies_bfloat16():
+            stored = joined_blocks(blocks(), matrix.shape, np.dtype(np.int16), folder, limit_bytes=0)
+            try:
+                rounded = RoundedCopy(stack.enter_context(stored), *np.concatenate(kept, axis=1))
+            except StoreError as error:
+                logger.warning("no scratch file for a copy in bfloat16, a search takes longer: %s", error.found)
+        yield rounded
 
 
 def fit_batches(

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Float32, Float64, Int
 
 BLOCK_BYTES = 1 << 25  # a widened block fits caches of a few cores and is long enough for BLAS
-ROUNDED = 2e-7  # more than the error of a product, relative to the norms of both factors
+TERM = 2.0**-23  # more than what float32 rounds of a term, and of each sum that the term is part of
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class WidenedMatrix:
     ) -> Float32[np.ndarray, " neurons"]:
         """Bound of the error of one of the products, for each neuron."""
         del found
-        return np.asarray(ROUNDED * float(np.linalg.norm(vector)) * self.norms)
+        return np.asarray(TERM * vector.size * float(np.linalg.norm(vector)) * self.norms)
 
 
 def products(

@@ -32,7 +32,6 @@ from provenance.processes.fork_join import fork_join
 
 TOLERANCE = 1e-6  # of the optimality conditions, whose bound is 1
 POOL_BYTES = 1 << 27  # of columns in float64: 4,096 neurons at 4,000 rows
-NEAR = 0.01  # gradients this near to their bound are computed again in float64, at least
 ROOM = 512  # neurons that join the pool of a large problem at least,
 SPARE = 4  # or so many times as have a weight
 # Products of smaller matrices only wait for one another on several threads: fifty times longer on a busy machine. A
@@ -243,8 +242,8 @@ class L1Path:
         violated: dict[int, Int[np.ndarray, " violated"]] = {}
         for slopes, (i, point) in zip(g, points.items(), strict=True):
             state, C, steep = self._states[i], wanted[i], np.abs(slopes)
-            margin = np.maximum(NEAR, self._screen.doubt(point.r, slopes))
-            near = np.setdiff1d(np.flatnonzero(steep > 1 - margin), pools[i], assume_unique=True)
+            certain = steep + self._screen.doubt(point.r, slopes) <= 1  # not where a product is no number
+            near = np.setdiff1d(np.flatnonzero(~certain), pools[i], assume_unique=True)
             exact = np.abs(exact_products(self._matrix, near, point.r[:, None], self._block_bytes)[:, 0])
             outside = near[exact > 1 + self._tolerance]
             steep[near] = exact

@@ -18,10 +18,9 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float32, Int16
 
-from provenance.probe.block_products import BLOCK_BYTES, widened_blocks
+from provenance.probe.block_products import BLOCK_BYTES, TERM, widened_blocks
 
 RESULT = 2.0**-8  # more than rounding of a result to bfloat16, relative to itself
-TERM = 2.0**-23  # more than one rounding in float32
 _FAST = ("amx_bf16", "avx512_bf16")
 
 
@@ -48,8 +47,9 @@ def rounded_blocks(
             buffers = torch.empty_like(around, dtype=torch.bfloat16), torch.empty_like(around)
         rounded, again = (buffer[: len(around)] for buffer in buffers)
         again.copy_(rounded.copy_(around))
-        norms = [torch.linalg.vector_norm(part, dim=1).numpy() for part in (around, around.sub_(again))]
-        yield rounded.view(torch.int16).numpy(), np.stack([means, *norms])
+        norms = torch.linalg.vector_norm(around, dim=1).numpy()
+        lost = torch.linalg.vector_norm(around.sub_(again), dim=1).numpy()
+        yield rounded.view(torch.int16).numpy(), np.stack([means, norms, lost])
 
 
 @dataclass(frozen=True)

@@ -262,8 +262,7 @@ def test_the_check_mends_what_screening_leaves_out(monkeypatch: pytest.MonkeyPat
     path = path_of(X, LABELS, **FAST)
     assert_same(along(path), reference)
     assert path.passes > 1 + len(STEPS)
-    monkeypatch.setattr(l1_path, "NEAR", -1e30)
-    monkeypatch.setattr(block_products, "ROUNDED", -1e30)
+    monkeypatch.setattr(block_products, "TERM", -1e30)
     blind = along(path_of(X, LABELS, **FAST))[1]
     assert blind.objective > reference[1].objective * 1.01
     assert kkt(X, LABELS, weights_of(blind, 400), blind.intercept, blind.C, True) > 0.1
@@ -291,7 +290,7 @@ def test_rounding_in_float32_hides_no_violation(monkeypatch: pytest.MonkeyPatch)
     options = {"intercept_penalised": False}
     found = path_of(wide, labels, **options).fit([100.0])[0]
     assert 20 in found.ids
-    monkeypatch.setattr(block_products, "ROUNDED", 0.0)
+    monkeypatch.setattr(block_products, "TERM", 0.0)
     assert 20 not in path_of(wide, labels, **options).fit([100.0])[0].ids
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from l1_cases import everything, kkt, make, path_of, weights_of
 
 from provenance.activations.features import Features
@@ -12,7 +13,8 @@ from provenance.activations.neuron_rows import NeuronRows
 from provenance.analyses.search import probe_fit
 from provenance.errors import FitError
 from provenance.probe import rounded_copy
-from provenance.probe.l1_path import L1Path
+from provenance.probe.l1_objective import residuals
+from provenance.probe.l1_path import L1Path, Problem
 from provenance.probe.rounded_copy import RoundedCopy, multiplies_bfloat16, rounded_blocks
 
 RNG = np.random.default_rng(0)
@@ -55,10 +57,24 @@ def test_the_bound_is_small_beside_the_spread_and_not_beside_the_mean() -> None:
     matrix = KINDS["nearly constant"].astype(np.float32)
     copy = copy_of(matrix)
     bound = copy.doubt(r, copy.products(r[:, None])[:, 0])
-    assert (bound < 0.02 * np.linalg.norm(r) * 1e-4 * 500**0.5).all()
+    assert (bound < 0.025 * np.linalg.norm(r) * 1e-4 * 500**0.5).all()
 
 
-@pytest.mark.parametrize("part", ["lost", "cut"])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_copy_knows_each_neuron_and_what_it_leaves_out(kind: str, dtype: str) -> None:
+    """Means and norms against float64."""
+    matrix = KINDS[kind].astype(dtype)
+    copy = copy_of(matrix)
+    values = torch.from_numpy(copy.bits).view(torch.bfloat16).double().numpy()
+    around = matrix.astype(np.float64) - copy.means[:, None].astype(np.float64)
+    np.testing.assert_allclose(copy.means, matrix.astype(np.float64).mean(axis=1), rtol=1e-5, atol=1e-6)
+    slack = 1e-6 * 500**0.5 * np.abs(matrix).max()  # of means in float32
+    np.testing.assert_allclose(copy.norms, np.linalg.norm(around, axis=1), rtol=1e-4, atol=slack)
+    np.testing.assert_allclose(copy.lost, np.linalg.norm(around - values, axis=1), rtol=1e-4, atol=slack)
+
+
+@pytest.mark.parametrize("part", ["lost", "norms"])
 def test_without_what_rounding_leaves_out_the_bound_would_be_broken(part: str) -> None:
     """Of the neurons, or of the vector."""
     unit = 1 + 2.0**-9 + 2.0**-11  # becomes 1 in bfloat16
@@ -67,9 +83,20 @@ def test_without_what_rounding_leaves_out_the_bound_would_be_broken(part: str) -
     copy = copy_of(neuron[None].astype(np.float32))
     found = copy.products(vector[:, None])[:, 0]
     assert found == [500]
-    assert 500 * (unit - 1) <= copy.doubt(vector, found)[0]
-    blind = replace(copy, **{{"lost": "lost", "cut": "norms"}[part]: np.zeros(1, np.float32)})
-    assert 500 * (unit - 1) > blind.doubt(vector, found)[0] - rounded_copy.RESULT * 500
+    of_result = rounded_copy.RESULT * 500
+    assert 500 * (unit - 1) <= copy.doubt(vector, found)[0] - of_result
+    blind = replace(copy, **{part: np.zeros(1, np.float32)})
+    assert 500 * (unit - 1) > blind.doubt(vector, found)[0] - of_result
+
+
+def test_sums_in_float32_are_part_of_the_bound() -> None:
+    """Of neurons and a vector without any digits that bfloat16 would round, but far more of them than it holds."""
+    matrix = np.where(RNG.random((40, 20_000)) < 0.5, 1.0, -1.0).astype(np.float32)
+    vector = 2.0 ** RNG.integers(-20, 1, 20_000)
+    copy = copy_of(matrix, 1 << 30)
+    whole = replace(copy, means=np.zeros(40, np.float32), lost=np.zeros(40, np.float32))
+    bound = whole.doubt(vector, np.zeros(40, np.float32))
+    assert (bound >= 20_000 * 2.0**-24 * np.linalg.norm(matrix, axis=1) * np.linalg.norm(vector)).all()
 
 
 @pytest.mark.parametrize("penalised", [True, False])
@@ -113,6 +140,20 @@ def test_a_violation_that_rounding_hides_is_found(monkeypatch: pytest.MonkeyPatc
     assert 20 not in L1Path(with_hidden, [everything(labels)], **options).fit([1.0])[0].ids
 
 
+def test_neurons_of_two_values_hide_no_violation() -> None:
+    """Rounding moves all of a neuron's products one way where its values are few: planted beside a fit, forty times."""
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        x, labels = make("factors", rows=400, neurons=60, seed=seed)
+        fit = path_of(x, labels).fit([path_of(x, labels).starts()[0] * 20])[0]
+        r = residuals(x.astype(np.float64) @ weights_of(fit, 60) + fit.intercept, labels, fit.C)
+        high = r > rng.normal(0, np.abs(r).mean(), r.size)
+        step = 1.005 / abs(float(r @ high)) * (1 + 2.0**-9 + 2.0**-11)
+        planted = np.vstack([x.T, (step * high).astype(np.float32)])
+        found = L1Path(planted, [everything(labels)], rounded=copy_of(planted)).fit([fit.C])[0]
+        assert kkt(planted.T, labels, weights_of(found, 61), found.intercept, found.C, True) <= 1.01e-6
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_values_that_are_not_finite_are_refused(value: float) -> None:
     """By the path, as without a copy."""
@@ -138,6 +179,39 @@ def test_a_large_design_has_a_copy_where_the_processor_multiplies_it(
             if rows.rounded is not None:
                 found = rows.rounded.products(np.ones((120, 1)))[:, 0]
                 np.testing.assert_allclose(found, rows.matrix.sum(axis=1), rtol=1e-2)
+
+
+def test_a_disk_without_room_for_the_copy_costs_time_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The search goes on without it, and says so."""
+    monkeypatch.setattr(probe_fit, "ONE_THREAD", 0)
+    monkeypatch.setattr(probe_fit, "multiplies_bfloat16", lambda: True)
+    (tmp_path / "file").touch()
+    answer = NeuronRows.of(RNG.random((20, 30)).astype(np.float16))
+    names = tuple(f"q{row}" for row in range(20))
+    features = Features(answer, answer, np.arange(20) < 9, names, names)
+    with probe_fit.probe_rows(features, "3-vs-1", tmp_path / "file", intercept_penalised=True) as rows:
+        assert rows.rounded is None
+        assert rows.matrix.shape == (30, 40)
+    assert "a search takes longer" in caplog.text
+
+
+def test_null_solutions_have_the_gradients_of_their_rows_alone() -> None:
+    """Of a problem on some rows, with and without a penalised intercept."""
+    x, labels = make("factors", rows=120, neurons=40)
+    rows = np.arange(120) % 3 > 0
+    for penalised in (True, False):
+        path = L1Path(np.ascontiguousarray(x.T), [Problem(labels, rows)], intercept_penalised=penalised)
+        C = path.starts()[0] / 2
+        fit = path.fit([C])[0]
+        assert not fit.ids.size
+        r = residuals(np.full(int(rows.sum()), fit.intercept), labels[rows], 1.0)
+        slow = np.abs(x[rows].astype(np.float64).T @ r)
+        np.testing.assert_allclose(path._states[0].steepness, slow, rtol=1e-4, atol=1e-6)
+        again = L1Path(np.ascontiguousarray(x.T), [Problem(labels, rows)], intercept_penalised=penalised)
+        again._from_null([C])
+        np.testing.assert_allclose(again._states[0].steepness, slow, rtol=1e-4, atol=1e-6)
 
 
 def test_processors_are_told_apart_by_their_instructions(monkeypatch: pytest.MonkeyPatch) -> None:
