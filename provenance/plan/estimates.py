@@ -24,6 +24,7 @@ from provenance.plan.workload import (
     TOKENS,
     Workload,
 )
+from provenance.probe.l1_path import ONE_THREAD
 
 STAGES = ("asking", "reading", "scaling", "analyses")
 """Answers sampled; answers read, by the other model and by one in its place too; passes with neurons scaled; and what
@@ -32,6 +33,7 @@ PASSES = 4  # time of drift and of lineage in passes over the same bytes that on
 STREAM_BYTES = 1 << 28  # blocks under way of both sides
 SUMS_PER_NEURON = 8  # float64 numbers that drift keeps per neuron and projection
 READINGS = 3  # of `compare --weights-only`: lineage, drift, and a mapping where neurons moved
+SAID_BYTES = 10**8  # of scratch files: less is beside the point
 NETWORK_BYTES_PER_S = 20e6  # a household's connection, for lack of anything to measure
 
 # What no product of matrices explains, measured on two cores of a machine with this time of a small operation.
@@ -91,7 +93,7 @@ class JobEstimate:
     captures_bytes: int
     """Captured vectors of both checkpoints on disk, in float32."""
     scratch_bytes: int
-    """Activations of one model on disk while the other one is correlated with it."""
+    """Scratch files at once: activations of one model that the other is correlated with, or those of both searches."""
     weights_memory_bytes: int
     """Peak of analyses of weights alone."""
     pull_s: float
@@ -127,7 +129,7 @@ def estimate(sizes: Sequence[Size], traffic: Traffic, works: Sequence[Workload],
         compare_memory_bytes=max((model_bytes(size, work.item_bytes) for size, work in both), default=0)
         + min(captured, IN_MEMORY_BYTES),
         captures_bytes=captured,
-        scratch_bytes=max((scratch_bytes(size, work.item_bytes) for size, work in both), default=0),
+        scratch_bytes=_scratch_bytes(both),
         weights_memory_bytes=min(STREAM_BYTES, lineage_bytes) + sums,
         pull_s=traffic.pull_bytes / NETWORK_BYTES_PER_S,
         drift_stream_s=traffic.drift_bytes / NETWORK_BYTES_PER_S,
@@ -139,6 +141,11 @@ def estimate(sizes: Sequence[Size], traffic: Traffic, works: Sequence[Workload],
         compare_s=sum(stages.values()),
         assumptions=_assumptions(both, machine, captured),
     )
+
+
+def _scratch_bytes(both: Sequence[tuple[Size, Workload]]) -> int:
+    correlated = max((correlated_bytes(size, work.item_bytes) for size, work in both), default=0)
+    return max(correlated, sum(searched_bytes(size, work) for size, work in both))
 
 
 def _stages(both: Sequence[tuple[Size, Workload]], machine: Machine, hash_s: float) -> dict[str, float]:
@@ -201,14 +208,22 @@ def model_bytes(size: Size, item_bytes: int) -> int:
     return size.parameters * item_bytes + max(z + rows + 4 * LOGITS_AT_ONCE, cached + drawn)
 
 
-def scratch_bytes(size: Size, item_bytes: int) -> int:
+def correlated_bytes(size: Size, item_bytes: int) -> int:
     """Bytes of the activations of one model that its correlation with the other one is computed from."""
     return CORRELATION_RESPONSES * TOKENS * size.neurons * item_bytes
+
+
+def searched_bytes(size: Size, work: Workload) -> int:
+    """Bytes of a search's scratch files: training vectors neuron by neuron, and a copy in bfloat16, of large ones."""
+    values = work.training_responses * (2 if work.other_tokens else 1) * size.neurons
+    turned = values * work.captured_item_bytes
+    return (turned if turned > IN_MEMORY_BYTES else 0) + (2 * values if values >= ONE_THREAD else 0)
 
 
 def _assumptions(both: Sequence[tuple[Size, Workload]], machine: Machine, captured: int) -> tuple[str, ...]:
     """What the numbers rest on; the last checkpoint has most work, since the neurons are its own."""
     work = both[-1][1] if both else Workload()
+    scratch = _scratch_bytes(both)
     tokens = " + ".join(f"{each.tokens:,}" for _, each in both)
     scaled = sum(each.scaled_tokens for _, each in both)
     regressions = sum(regression_flops(size, each.training_responses) for size, each in both)
@@ -221,6 +236,7 @@ def _assumptions(both: Sequence[tuple[Size, Workload]], machine: Machine, captur
         f"drift and lineage: {PASSES} passes over their bytes, from memory, not from a cold disk",
         f"compare --weights-only: up to {READINGS} times lineage’s bytes, also with --stream",
         f"captured vectors: {captured / 1e9:,.1f} GB beside the database{_about_half(work)}",
+        *([f"scratch files: at most {scratch / 1e9:,.1f} GB at once"] if scratch >= SAID_BYTES else []),
         f"one model in memory at a time, with a batch; a connection of {NETWORK_BYTES_PER_S / 1e6:.0f} MB/s",
     )
 

@@ -189,7 +189,21 @@ def test_a_model_of_70_billion_takes_its_weights_and_little_more() -> None:
     )  # fmt: skip
     weights = 2 * size.parameters
     assert weights < estimates.model_bytes(size, 2) < 1.2 * weights
-    assert 30e9 < estimates.scratch_bytes(size, 2) < 40e9
+    assert 30e9 < estimates.correlated_bytes(size, 2) < 40e9
+
+
+@pytest.mark.parametrize(("neurons", "item_bytes", "expected"), [
+    (1_000, 4, 0), (20_000, 4, 2), (50_000, 4, 2), (50_000, 2, 2), (100_000, 4, 6), (100_000, 2, 2), (200_000, 2, 4),
+])  # fmt: skip
+def test_searches_write_scratch_files_of_what_is_too_much_for_memory(
+    neurons: int, item_bytes: int, expected: int
+) -> None:
+    """Bytes a value: of more than 67 million a copy of two, of more than a gibibyte the vectors too; of both models."""
+    size = replace(SIZE, neurons=neurons)
+    work = Workload(captured_item_bytes=item_bytes)
+    assert estimates.searched_bytes(size, work) == expected * 4_000 * neurons
+    both = estimate([size, size], Traffic(), [work] * 2, MACHINE).scratch_bytes
+    assert both == max(2 * expected * 4_000 * neurons, estimates.correlated_bytes(size, 4))
 
 
 def test_streaming_does_not_grow_with_the_checkpoint() -> None:
