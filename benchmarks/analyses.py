@@ -2,8 +2,8 @@
 
 Only the residual stream is narrow, so that reading takes minutes. Both models have random weights and the responses are
 made up: a word in them makes a label likelier, which neurons tell as they tell any word. Not part of `make bench`: it
-takes twenty minutes and 12 GB in the temporary folder. `python -m benchmarks.analyses FOLDER` keeps the folder, in
-which a second run reads nothing again.
+takes a quarter of an hour and 23 GB in the temporary folder. `python -m benchmarks.analyses FOLDER` keeps the folder,
+in which a second run reads nothing again.
 """
 
 import json
