@@ -120,6 +120,7 @@ def estimate(sizes: Sequence[Size], traffic: Traffic, works: Sequence[Workload],
     """Memory and time of a job on some checkpoints, each with its work; the traffic is that of all of them."""
     both = list(zip(sizes, works, strict=True))
     captured = sum(work.replicates * captured_bytes(size, work) for size, work in both)
+    scratch = _scratch_bytes(both)
     drift_bytes = sum(size.drift_bytes for size in sizes)
     lineage_bytes = sum(size.lineage_bytes for size in sizes)
     sums = max((size.neurons * len(size.kinds) for size in sizes), default=0) * SUMS_PER_NEURON * 8
@@ -129,7 +130,7 @@ def estimate(sizes: Sequence[Size], traffic: Traffic, works: Sequence[Workload],
         compare_memory_bytes=max((model_bytes(size, work.item_bytes) for size, work in both), default=0)
         + min(captured, IN_MEMORY_BYTES),
         captures_bytes=captured,
-        scratch_bytes=_scratch_bytes(both),
+        scratch_bytes=scratch,
         weights_memory_bytes=min(STREAM_BYTES, lineage_bytes) + sums,
         pull_s=traffic.pull_bytes / NETWORK_BYTES_PER_S,
         drift_stream_s=traffic.drift_bytes / NETWORK_BYTES_PER_S,
@@ -139,7 +140,7 @@ def estimate(sizes: Sequence[Size], traffic: Traffic, works: Sequence[Workload],
         lineage_s=PASSES * lineage_bytes / machine.memory_bytes_per_s + hash_s,
         stage_s=stages,
         compare_s=sum(stages.values()),
-        assumptions=_assumptions(both, machine, captured),
+        assumptions=_assumptions(both, machine, captured, scratch),
     )
 
 
@@ -220,10 +221,11 @@ def searched_bytes(size: Size, work: Workload) -> int:
     return (turned if turned > IN_MEMORY_BYTES else 0) + (2 * values if values >= ONE_THREAD else 0)
 
 
-def _assumptions(both: Sequence[tuple[Size, Workload]], machine: Machine, captured: int) -> tuple[str, ...]:
+def _assumptions(
+    both: Sequence[tuple[Size, Workload]], machine: Machine, captured: int, scratch: int
+) -> tuple[str, ...]:
     """What the numbers rest on; the last checkpoint has most work, since the neurons are its own."""
     work = both[-1][1] if both else Workload()
-    scratch = _scratch_bytes(both)
     tokens = " + ".join(f"{each.tokens:,}" for _, each in both)
     scaled = sum(each.scaled_tokens for _, each in both)
     regressions = sum(regression_flops(size, each.training_responses) for size, each in both)

@@ -107,4 +107,11 @@ def columns(
 ) -> Float64[np.ndarray, "k rows"]:
     """Some neurons in float64, in all rows or in some."""
     taken = matrix[ids]
-    return np.asarray(taken if rows is None else np.compress(rows, taken, axis=1), dtype=np.float64)
+    return np.asarray(taken if rows is None else in_rows(taken, rows), dtype=np.float64)
+
+
+def in_rows(
+    values: Float[np.ndarray, "neurons all"], rows: Bool[np.ndarray, " all"]
+) -> Float[np.ndarray, "neurons rows"]:
+    """Some rows of neurons; a copy, but where it is all of them."""
+    return values if rows.all() else np.compress(rows, values, axis=1)

@@ -23,7 +23,7 @@ from jaxtyping import Bool, Float, Float32, Float64, Int
 from sklearn import config_context
 
 from provenance.errors import ConvergenceError, FitError
-from provenance.probe.block_products import BLOCK_BYTES, WidenedMatrix, columns, exact_products, products
+from provenance.probe.block_products import BLOCK_BYTES, WidenedMatrix, columns, exact_products, in_rows, products
 from provenance.probe.l1_newton import ADDED, Point, furthest, solve_columns, violations
 from provenance.probe.l1_objective import dual_value, first_weights, loss, null_intercept, null_probability
 from provenance.probe.rounded_copy import RoundedCopy
@@ -225,7 +225,7 @@ class L1Path:
         """A problem's solution on a pool; rows that are not used have no residuals."""
         weights, rows, labels = np.zeros(pool.size), state.problem.rows, state.problem.labels
         weights[np.searchsorted(pool, state.ids)] = state.weights
-        x = columns(self._matrix, pool, rows) if shared is None else np.compress(rows, shared, axis=1)
+        x = columns(self._matrix, pool, rows) if shared is None else in_rows(shared, rows)
         point = solve_columns(
             x, labels[rows], C, (weights, state.intercept),
             intercept_penalised=self._penalised, tolerance=self._tolerance,

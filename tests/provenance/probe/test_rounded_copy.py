@@ -37,6 +37,12 @@ def copy_of(matrix: np.ndarray, block_bytes: int = 4 * 500 * 30) -> RoundedCopy:
     return RoundedCopy(np.concatenate(bits), *np.concatenate(kept, axis=1))
 
 
+def features_of(responses: int) -> Features:
+    answer, other = (NeuronRows.of(RNG.random((responses, 30)).astype(np.float16)) for _ in range(2))
+    names = tuple(f"q{row}" for row in range(responses))
+    return Features(answer, other, np.arange(responses) < responses // 2, names, names)
+
+
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_products_are_as_exact_as_they_say(kind: str, dtype: str) -> None:
@@ -168,9 +174,7 @@ def test_a_large_design_has_a_copy_where_the_processor_multiplies_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """And none where it does not, or the matrix is small."""
-    answer, other = (NeuronRows.of(RNG.random((60, 30)).astype(np.float16)) for _ in range(2))
-    names = tuple(f"q{row}" for row in range(60))
-    features = Features(answer, other, np.arange(60) < 30, names, names)
+    features = features_of(60)
     for size, able, copied in ((0, True, True), (0, False, False), (1 << 26, True, False)):
         monkeypatch.setattr(probe_fit, "ONE_THREAD", size)
         monkeypatch.setattr(probe_fit, "multiplies_bfloat16", lambda able=able: able)
@@ -188,10 +192,7 @@ def test_a_disk_without_room_for_the_copy_costs_time_alone(
     monkeypatch.setattr(probe_fit, "ONE_THREAD", 0)
     monkeypatch.setattr(probe_fit, "multiplies_bfloat16", lambda: True)
     (tmp_path / "file").touch()
-    answer = NeuronRows.of(RNG.random((20, 30)).astype(np.float16))
-    names = tuple(f"q{row}" for row in range(20))
-    features = Features(answer, answer, np.arange(20) < 9, names, names)
-    with probe_fit.probe_rows(features, "3-vs-1", tmp_path / "file", intercept_penalised=True) as rows:
+    with probe_fit.probe_rows(features_of(20), "3-vs-1", tmp_path / "file", intercept_penalised=True) as rows:
         assert rows.rounded is None
         assert rows.matrix.shape == (30, 40)
     assert "a search takes longer" in caplog.text
