@@ -5,7 +5,7 @@ H-Neurons. All folds go along the path together, each from its own last solution
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from statistics import median_low
 
 import numpy as np
@@ -16,9 +16,10 @@ from provenance.analyses.controls.question_folds import FOLDS, MIN_PER_FOLD, fol
 from provenance.analyses.results.probes import PathPoint
 from provenance.analyses.search.probe_fit import ProbeRows
 from provenance.errors import ConvergenceError
-from provenance.probe.l1_path import Fit, L1Path
+from provenance.probe.l1_path import Fit
 from provenance.statistics.auroc import auroc
 
+LIKELY = 256  # neurons that half-samples and shuffled searches try first
 REPEATS = 4  # of all folds: repeated six times, the choice then was the same in both lab families
 Suppressed = Callable[[list[Int[np.ndarray, " _"]]], Float[np.ndarray, " sets"]]
 """Accuracy of the model on validation questions with each set of neurons silenced."""
@@ -38,39 +39,54 @@ def left_out(features: Features, repeats: int, seed: int) -> list[Bool[np.ndarra
     return masks
 
 
-def path_points(
+@dataclass(frozen=True)
+class Walked:
+    """A path of ascending values of C, and the fits on all responses along it."""
+
+    points: tuple[PathPoint, ...]
+    """Scores of left-out responses; empty if none were left out."""
+    fits: tuple[Fit, ...]
+    steepest: tuple[Int[np.ndarray, " likely"], ...]
+    """The neurons with the largest gradients in each fit."""
+
+
+def walk(
     rows: ProbeRows,
     hallucinated: Bool[np.ndarray, " responses"],
     grid: Sequence[float],
     masks: Sequence[Bool[np.ndarray, " responses"]],
     wanted: float | None,
-) -> tuple[PathPoint, ...]:
-    """The fits without each of the masked parts, and their scores of it, at ascending values of C.
+) -> Walked:
+    """The fits on all responses and without each of the masked parts, with their scores of it, along ascending C.
 
-    A fit uses C times (all responses / its responses), so that its penalty per row is that of a fit on all of them.
-    Choice: the path ends where most fits have H-Neurons and separate their rows (as any larger C does), though not
-    before `wanted`, or where rounding ends convergence.
+    A fit without a part uses C times (all responses / its responses), so that its penalty per row is that of a fit on
+    all of them. Choice: the path ends where most of these fits have H-Neurons and separate their rows (as any larger C
+    does), though not before `wanted`, or where rounding ends convergence.
+
+    Raises:
+        ConvergenceError: At the wanted C, or before it.
     """
-    path = rows.path([rows.problem(~mask) for mask in masks])
-    scale = [mask.size / int((~mask).sum()) for mask in masks]
+    parts = [~mask for mask in masks]
+    path = rows.path([rows.problem(part) for part in (np.ones_like(hallucinated), *parts)])
+    scale = [part.size / int(part.sum()) for part in parts]
     points: list[PathPoint] = []
+    along: list[Fit] = []
+    steepest: list[Int[np.ndarray, " likely"]] = []
     for C in grid:
-        fits = _next(path, [C * factor for factor in scale])
-        if not fits:
+        try:
+            whole, *fits = path.fit([C, *(C * factor for factor in scale)])
+        except ConvergenceError:
+            if wanted is not None and wanted >= C:
+                raise
             break
-        points.append(_point(C, fits, rows, hallucinated, masks))
+        along.append(whole)
+        steepest.append(path.steepest(LIKELY))
+        if fits:
+            points.append(_point(C, fits, rows, hallucinated, masks))
         done = sum(fit.separates and bool((fit.weights > 0).any()) for fit in fits)
         if 2 * done > len(fits) and (wanted is None or wanted <= C):
             break
-    return tuple(points)
-
-
-def _next(path: L1Path, Cs: Sequence[float]) -> list[Fit]:
-    """The next fits of a path; none where rounding ends convergence."""
-    try:
-        return path.fit(Cs)
-    except ConvergenceError:
-        return []
+    return Walked(tuple(points), tuple(along), tuple(steepest))
 
 
 def _point(
@@ -127,10 +143,11 @@ def suppressed_along(
     fits, factor = rows.path([rows.problem(used)]), used.size / int(used.sum())
     sets: list[Int[np.ndarray, " _"]] = []
     for point in path:
-        found = _next(fits, [point.C * factor])
-        if not found:
+        try:
+            [fit] = fits.fit([point.C * factor])
+        except ConvergenceError:
             break
-        sets.append(found[0].ids[found[0].weights > 0])
+        sets.append(fit.ids[fit.weights > 0])
     asked = [number for number, ids in enumerate(sets) if ids.size]
     accuracies = dict(zip(asked, suppressed([sets[number] for number in asked]).tolist(), strict=True))
     return tuple(replace(point, suppressed_accuracy=accuracies.get(place)) for place, point in enumerate(path))

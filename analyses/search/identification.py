@@ -25,19 +25,19 @@ from provenance.analyses.search.cross_validation import (
     REPEATS,
     Suppressed,
     left_out,
-    path_points,
     suppressed_along,
     too_few_questions,
+    walk,
 )
 from provenance.analyses.search.curves import curve
 from provenance.analyses.search.given_probe import given_probe
 from provenance.analyses.search.probe_fit import ProbeRows, probe_rows
 from provenance.analyses.search.shuffled_labels import shuffled_fits
-from provenance.analyses.search.stability import LIKELY, PAIRS, THRESHOLD, half_samples, stability
+from provenance.analyses.search.stability import PAIRS, THRESHOLD, half_samples, stability
 from provenance.analyses.transfer.probe_transfer import CONTROL_DRAWS
 from provenance.errors import ConvergenceError, InputError
 from provenance.neuron_lists.read_lists import NeuronSet
-from provenance.probe.l1_path import Fit, L1Path
+from provenance.probe.l1_path import Fit
 from provenance.probe.sparse_probe import C_STEPS, Design, Probe
 from provenance.records import Estimate, Label, Split, Stage
 from provenance.statistics.bootstrap import accuracy_and_auroc, estimate_of, resampled_means, resampled_weights
@@ -167,26 +167,26 @@ def _searched(
     rows: ProbeRows,
     masks: Sequence[Bool[np.ndarray, " rows"]],
 ) -> Identified:
-    refits = rows.path([rows.problem(np.ones(len(material.splits), dtype=bool))])
-    lowest = refits.starts()[0]
+    everything = np.ones(len(material.splits), dtype=bool)
+    [lowest] = rows.path([rows.problem(everything)]).starts()
     if not np.isfinite(lowest):
         return _without_probe(material, settings, "no neuron varies with the label of the training answers", (), None)
     fixed = settings.C if settings.rule == "fixed" else None
     _check_fixed(fixed, lowest)
-    grid = _grid(lowest, settings.steps, fixed)
-    path = path_points(rows, material.train.features.hallucinated, grid, masks, fixed) if masks else ()
+    grid = _grid(lowest, settings.steps if masks else (), fixed)
+    walked = walk(rows, material.train.features.hallucinated, grid, masks, fixed)
+    path = walked.points
     if settings.rule == "paper" and suppressed is not None:
         path = suppressed_along(path, rows, material.trained, suppressed)
     chosen = choose_c(settings.rule, path, material.counts, fixed)
-    Cs = sorted({*(point.C for point in path), *([] if fixed is None else [fixed])})
-    along, likely = _refitted(rows, refits, Cs, chosen)
-    found = next(((fit, probe) for fit, probe in along if chosen == fit.C), None)
-    if found is None or not len(found[1].h_neurons):
+    along = [(fit, rows.probe(fit)) for fit in walked.fits]
+    place = next((place for place, fit in enumerate(walked.fits) if chosen == fit.C), None)
+    if place is None or not len(along[place][1].h_neurons):
         reason = f"no C of the path from alpha_max = {lowest:.3g} leaves a neuron with a positive weight"
         if fixed is not None:
             reason = f"C = {fixed:.3g} leaves no neuron with a positive weight; alpha_max = {lowest:.3g}"
         return _without_probe(material, settings, reason, path, lowest)
-    fit, probe = found
+    (fit, probe), likely = along[place], walked.steepest[place]
     features = material.train.features
     halves = half_samples(rows, features, probe.C, likely, pairs=settings.pairs, seed=settings.seed)
     shuffled = _shuffled(rows, material, probe.C, likely)
@@ -252,24 +252,6 @@ def _check_fixed(fixed: float | None, lowest: float) -> None:
 
 def _grid(lowest: float, steps: Sequence[float], fixed: float | None) -> list[float]:
     return sorted({*(lowest * step for step in steps), *([] if fixed is None else [fixed])})
-
-
-def _refitted(
-    rows: ProbeRows, path: L1Path, Cs: Sequence[float], chosen: float | None
-) -> tuple[list[tuple[Fit, Probe]], Int[np.ndarray, " likely"]]:
-    along: list[tuple[Fit, Probe]] = []
-    likely = NO_NEURONS
-    for C in Cs:
-        try:
-            fit = path.fit([C])[0]
-        except ConvergenceError:
-            if chosen is not None and chosen >= C:
-                raise
-            break
-        along.append((fit, rows.probe(fit)))
-        if chosen == C:
-            likely = path.steepest(LIKELY)
-    return along, likely
 
 
 def _obstacle(features: Features, name: str) -> str:

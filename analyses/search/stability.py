@@ -24,7 +24,6 @@ PAIRS = 50  # Shah and Samworth 2013, Sec. 4
 THRESHOLD = 0.75  # Meinshausen and Buehlmann 2010: 0.6 to 0.9 give similar results
 CLUSTER_CORRELATION = 0.7  # half of the variance shared
 MOST_CLUSTERED = 4096  # the most often selected neurons; their correlations take 134 MB
-LIKELY = 256  # neurons that half-samples try first
 
 
 def half_samples(

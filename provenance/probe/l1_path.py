@@ -33,7 +33,7 @@ from provenance.processes.fork_join import fork_join
 TOLERANCE = 1e-6  # of the optimality conditions, whose bound is 1
 POOL_BYTES = 1 << 27  # of columns in float64: 4,096 neurons at 4,000 rows
 ROOM = 512  # neurons that join the pool of a large problem at least,
-SPARE = 4  # or so many times as have a weight
+SPARE = 8  # or so many times as have a weight
 # Products of smaller matrices only wait for one another on several threads: fifty times longer on a busy machine. A
 # process takes longer to begin than their problems to solve.
 ONE_THREAD = 1 << 26  # values

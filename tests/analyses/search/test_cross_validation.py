@@ -13,7 +13,7 @@ from reference import accuracy, fit_probe
 from provenance.activations.features import Features
 from provenance.analyses.controls.question_folds import FOLDS
 from provenance.analyses.results.probes import PathPoint
-from provenance.analyses.search.cross_validation import balanced_accuracy, left_out, path_points, suppressed_along
+from provenance.analyses.search.cross_validation import balanced_accuracy, left_out, suppressed_along, walk
 from provenance.analyses.search.probe_fit import ProbeRows, probe_rows
 from provenance.errors import ConvergenceError
 from provenance.probe.l1_path import Fit, L1Path
@@ -41,7 +41,7 @@ def path_of(
     features: Features, folder: Path, grid: Sequence[float], wanted: float | None = None, design: str = "1-vs-1"
 ) -> tuple[PathPoint, ...]:
     with rows_of(features, folder, design) as rows:
-        return path_points(rows, features.hallucinated, grid, masks_of(features), wanted)
+        return walk(rows, features.hallucinated, grid, masks_of(features), wanted).points
 
 
 def test_every_question_is_left_out_once_a_repetition_and_groups_stay_whole() -> None:
@@ -96,7 +96,8 @@ def test_the_accuracy_that_decides_depends_little_on_how_answers_are_split(tmp_p
         for seed in range(8):
             masks = masks_of(features, repeats=2, seed=seed)
             for found, some in ((alone, masks[:1]), (together, masks)):
-                found.append(path_points(rows, features.hallucinated, [4 * start], some, None)[0].validation_accuracy)
+                point = walk(rows, features.hallucinated, [4 * start], some, None).points[0]
+                found.append(point.validation_accuracy)
     assert np.std(together) < np.std(alone) / 3
 
 
@@ -135,8 +136,28 @@ def test_rounding_ends_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         return original(self, Cs, likely)
 
     monkeypatch.setattr(L1Path, "fit", fit)
-    for wanted in (None, 10.0, 40.0):
+    for wanted in (None, 10.0):
         assert [point.C for point in path_of(planted(60, 0), tmp_path, grid, wanted)] == grid[:2]
+    with pytest.raises(ConvergenceError, match="rounding"):
+        path_of(planted(60, 0), tmp_path, grid, 40.0)
+
+
+def test_fits_on_all_answers_go_along(tmp_path: Path) -> None:
+    """Each is the fit that a path of its own gives, with the neurons of the largest gradients; also without folds."""
+    features = planted(160, 0, WEAK)
+    with rows_of(features, tmp_path) as rows:
+        alone = rows.path([rows.problem(np.ones(160, dtype=bool))])
+        grid = [alone.starts()[0] * step for step in (2.0, 4.0, 8.0)]
+        for masks in (masks_of(features), []):
+            walked = walk(rows, features.hallucinated, grid, masks, None)
+            assert len(walked.points) == (3 if masks else 0)
+            for C, fit, steepest in zip(grid, walked.fits, walked.steepest, strict=True):
+                [own] = alone.fit([C])
+                np.testing.assert_array_equal(fit.ids, own.ids)
+                np.testing.assert_allclose(fit.weights, own.weights, rtol=1e-3)
+                assert fit.objective == pytest.approx(own.objective, rel=1e-8)
+                assert set(fit.ids) <= set(steepest)
+            alone = rows.path([rows.problem(np.ones(160, dtype=bool))])
 
 
 def test_the_sets_to_suppress_are_those_of_fits_on_the_given_responses(tmp_path: Path) -> None:
@@ -151,7 +172,8 @@ def test_the_sets_to_suppress_are_those_of_fits_on_the_given_responses(tmp_path:
 
     with rows_of(features, tmp_path) as rows:
         start = rows.path([rows.problem(used)]).starts()[0]
-        path = path_points(rows, features.hallucinated, [start / 2, 4 * start, 8 * start], masks_of(features), None)
+        grid = [start / 2, 4 * start, 8 * start]
+        path = walk(rows, features.hallucinated, grid, masks_of(features), None).points
         found = suppressed_along(path, rows, used, suppressed)
     assert [point.suppressed_accuracy for point in found] == [None, 0.5, 0.6]
     [sets] = asked
