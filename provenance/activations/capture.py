@@ -8,6 +8,7 @@ equally often, on tensors of the layout's widths.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from jaxtyping import Float
@@ -27,6 +28,8 @@ BlockReduction = Callable[[int, torch.Tensor], None]
 """Function of layer and residual stream (batch, tokens, d) behind that layer's block."""
 Seen = Callable[[int, nn.Module, tuple[Any, ...], Any], None]
 """Function of layer, its hooked module, and what goes into and comes out of it."""
+_NORMS: WeakKeyDictionary[nn.Module, list[torch.Tensor]] = WeakKeyDictionary()
+"""Of models that are in memory."""
 
 
 def down_projections(loaded: LoadedModel) -> list[nn.Module]:
@@ -46,12 +49,16 @@ def down_weight(loaded: LoadedModel, module: nn.Module) -> Iterator[Float[torch.
 
 
 def down_norms(loaded: LoadedModel) -> list[Float[torch.Tensor, " d_m"]]:
-    """`column_norms` of W_down, layer by layer."""
-    found: list[torch.Tensor] = []
-    for module in down_projections(loaded):
-        with down_weight(loaded, module) as weight:
-            found.append(column_norms(weight))
+    """`column_norms` of W_down, layer by layer: computed once for each model, since they take all of these weights."""
+    found = _NORMS.get(loaded.model)
+    if found is None:
+        found = _NORMS[loaded.model] = [_norms_of(loaded, module) for module in down_projections(loaded)]
     return found
+
+
+def _norms_of(loaded: LoadedModel, module: nn.Module) -> Float[torch.Tensor, " d_m"]:
+    with down_weight(loaded, module) as weight:
+        return column_norms(weight)
 
 
 @contextmanager

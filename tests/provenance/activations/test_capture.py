@@ -11,12 +11,14 @@ from reference import cett, cett_of, down_weights
 from torch import nn
 
 from provenance.activations.capture import (
+    down_norms,
     down_projections,
     forward,
     hooked,
     padded,
     region_masks,
 )
+from provenance.activations.cett import column_norms
 from provenance.errors import CaptureError
 from provenance.models.loading import LoadedModel
 from provenance.records import LEFT_OUT, OtherTokens, RegionName, Response
@@ -118,6 +120,24 @@ def test_a_bias_of_the_down_projection_has_no_part_in_cett(
     assert h.equal(before_h)
     with torch.inference_mode():
         assert not torch.allclose(last(z) - last.get_parameter("bias"), h, rtol=0.5)
+
+
+def test_norms_are_computed_once_for_each_model_in_memory(
+    checkpoint_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An offloaded model would read all of these weights from disk again."""
+    counted: list[torch.Tensor] = []
+
+    def count(weight: torch.Tensor) -> torch.Tensor:
+        counted.append(weight)
+        return column_norms(weight)
+
+    monkeypatch.setattr("provenance.activations.capture.column_norms", count)
+    first, second = (load(checkpoint_of("llama")) for _ in range(2))
+    for loaded in (first, first, second):
+        for found, weight in zip(down_norms(loaded), down_weights(loaded), strict=True):
+            torch.testing.assert_close(found, column_norms(weight))
+    assert len(counted) == 2 * first.layout.layers
 
 
 def test_a_transpose_is_told_by_the_layout_and_not_by_the_shape(tmp_path: Path) -> None:
