@@ -63,10 +63,12 @@ from provenance.answers.collect_responses import Judge, by_rule
 from provenance.answers.questions import QuestionSet, limit
 from provenance.benchmarks.reply_judge import ReplyJudge
 from provenance.neuron_lists.read_lists import NeuronSet
+from provenance.processes.fork_join import fork_join
 from provenance.records import Stage
 
 # The smallest p against probes of a null, 1 / (1 + probes), must survive Holm's correction over all question sets.
 # Replicates double it: 2 m / (1 + 40 m) stays below 0.05 for m sets.
+LARGE = 1 << 27  # values of all answers: tables of them take seconds, which processes are begun for
 SETS_PER_TEST = 40  # control sets of each kind, and searches with shuffled labels, for every question set
 
 
@@ -346,12 +348,12 @@ def _decided_by(transfers: Sequence[TransferResult]) -> str:
 
 
 def _activity(gathered: Gathered) -> list[ActivityTable]:
-    """One table per checkpoint and question set."""
-    tables: list[ActivityTable] = []
+    """One table per checkpoint and question set, many at once where they are large."""
+    work: list[Callable[[], ActivityTable]] = []
+    values = 0
     for stage in gathered.answers:
         refused = {pool.questions.name: rows.answer for pool, rows in gathered.refusals(stage) if not pool.training}
-        tables += [
-            activity_table(stage, name, features, refused.get(name, NO_ROWS))
-            for name, features in gathered.features(stage).items()
-        ]
-    return tables
+        for name, features in gathered.features(stage).items():
+            work.append(partial(activity_table, stage, name, features, refused.get(name, NO_ROWS)))
+            values += int(np.prod(features.answer.shape))
+    return fork_join(work) if values >= LARGE else [table() for table in work]

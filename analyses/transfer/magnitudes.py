@@ -107,15 +107,16 @@ def scales(
     Controls were refitted on their own model's training answers, and are rescaled or refitted as the probe is.
     """
     given = Scaled(instruct_train, base_train, base_tests)
-    rows = fork_join(
+    refitted, forward, own, raw, *moved = fork_join(
         [
-            partial(_plain, "raw", probe, base_tests, controls, seed),
-            *(partial(_moved, kind, probe, given, controls, seed) for kind in MOVES),
-            partial(_refitted, probe, given, controls, seed),
+            partial(_refitted, probe, given, controls, seed),  # it takes the longest, so it begins first
             partial(_plain, "forward", base_probe, instruct_tests, base_controls, seed),
             partial(_plain, "base_probe", base_probe, base_tests, base_controls, seed),
+            partial(_plain, "raw", probe, base_tests, controls, seed),
+            *(partial(_moved, kind, probe, given, controls, seed) for kind in MOVES),
         ]
     )
+    rows = raw, *moved, refitted, forward, own
     return tuple(kinds[name] for name in base_tests for kinds in rows if name in kinds)
 
 

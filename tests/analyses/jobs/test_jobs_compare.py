@@ -118,7 +118,8 @@ def test_one_model_is_in_memory_at_a_time_and_each_is_loaded_twice_at_most(
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are forked on Linux alone")
-def test_several_processes_find_what_one_finds(tmp_path: Path) -> None:
+def test_several_processes_find_what_one_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("provenance.analyses.jobs.run_comparison.LARGE", 0)  # tables of activity at once as well
     base = make_speaker(tmp_path / "base", chat=False)
     child = tuned_copy(base, tmp_path / "child")
     sets = [
