@@ -66,9 +66,9 @@ from provenance.neuron_lists.read_lists import NeuronSet
 from provenance.processes.fork_join import fork_join
 from provenance.records import Stage
 
+LARGE = 1 << 27  # values of all answers: tables of them take seconds, which processes are begun for
 # The smallest p against probes of a null, 1 / (1 + probes), must survive Holm's correction over all question sets.
 # Replicates double it: 2 m / (1 + 40 m) stays below 0.05 for m sets.
-LARGE = 1 << 27  # values of all answers: tables of them take seconds, which processes are begun for
 SETS_PER_TEST = 40  # control sets of each kind, and searches with shuffled labels, for every question set
 
 

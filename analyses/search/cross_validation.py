@@ -1,7 +1,8 @@
 """The values of C to choose from, each scored by repeated cross-validation over whole questions.
 
 A single split of a few hundred answers makes the choice a lottery: the same answers, split ten times, gave 6 to 38
-H-Neurons. All folds go along the path together, each from its own last solution, and share passes over the neurons.
+H-Neurons. All folds, and the fit on all answers, go along the path together, each from its own last solution, and share
+passes over the neurons.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,11 +16,11 @@ from provenance.activations.features import Features
 from provenance.analyses.controls.question_folds import FOLDS, MIN_PER_FOLD, folds, questions_per_class
 from provenance.analyses.results.probes import PathPoint
 from provenance.analyses.search.probe_fit import ProbeRows
+from provenance.analyses.search.stability import LIKELY
 from provenance.errors import ConvergenceError
 from provenance.probe.l1_path import Fit
 from provenance.statistics.auroc import auroc
 
-LIKELY = 256  # neurons that half-samples and shuffled searches try first
 REPEATS = 4  # of all folds: repeated six times, the choice then was the same in both lab families
 Suppressed = Callable[[list[Int[np.ndarray, " _"]]], Float[np.ndarray, " sets"]]
 """Accuracy of the model on validation questions with each set of neurons silenced."""
@@ -41,13 +42,12 @@ def left_out(features: Features, repeats: int, seed: int) -> list[Bool[np.ndarra
 
 @dataclass(frozen=True)
 class Walked:
-    """A path of ascending values of C, and the fits on all responses along it."""
+    """A path of ascending values of C."""
 
     points: tuple[PathPoint, ...]
     """Scores of left-out responses; empty if none were left out."""
-    fits: tuple[Fit, ...]
-    steepest: tuple[Int[np.ndarray, " likely"], ...]
-    """The neurons with the largest gradients in each fit."""
+    fits: tuple[tuple[Fit, Int[np.ndarray, " likely"]], ...]
+    """The fit on all responses, and the neurons with the largest gradients there."""
 
 
 def walk(
@@ -61,32 +61,30 @@ def walk(
 
     A fit without a part uses C times (all responses / its responses), so that its penalty per row is that of a fit on
     all of them. Choice: the path ends where most of these fits have H-Neurons and separate their rows (as any larger C
-    does), though not before `wanted`, or where rounding ends convergence.
+    does), though not before `wanted`; and where rounding ends convergence, behind which only `wanted` is fitted.
 
     Raises:
-        ConvergenceError: At the wanted C, or before it.
+        ConvergenceError: All responses at the wanted C.
     """
-    parts = [~mask for mask in masks]
-    path = rows.path([rows.problem(part) for part in (np.ones_like(hallucinated), *parts)])
+    whole, parts = rows.problem(np.ones_like(hallucinated)), [~mask for mask in masks]
+    path = rows.path([whole, *(rows.problem(part) for part in parts)])
     scale = [part.size / int(part.sum()) for part in parts]
     points: list[PathPoint] = []
-    along: list[Fit] = []
-    steepest: list[Int[np.ndarray, " likely"]] = []
-    for C in grid:
+    found: list[tuple[Fit, Int[np.ndarray, " likely"]]] = []
+    for C in grid if masks else ():
         try:
-            whole, *fits = path.fit([C, *(C * factor for factor in scale)])
+            fit, *fits = path.fit([C, *(C * factor for factor in scale)])
         except ConvergenceError:
-            if wanted is not None and wanted >= C:
-                raise
             break
-        along.append(whole)
-        steepest.append(path.steepest(LIKELY))
-        if fits:
-            points.append(_point(C, fits, rows, hallucinated, masks))
+        found.append((fit, path.steepest(LIKELY)))
+        points.append(_point(C, fits, rows, hallucinated, masks))
         done = sum(fit.separates and bool((fit.weights > 0).any()) for fit in fits)
         if 2 * done > len(fits) and (wanted is None or wanted <= C):
             break
-    return Walked(tuple(points), tuple(along), tuple(steepest))
+    if wanted is not None and wanted not in [fit.C for fit, _ in found]:
+        alone = rows.path([whole])
+        found.append((alone.fit([wanted])[0], alone.steepest(LIKELY)))
+    return Walked(tuple(points), tuple(found))
 
 
 def _point(

@@ -173,20 +173,20 @@ def _searched(
         return _without_probe(material, settings, "no neuron varies with the label of the training answers", (), None)
     fixed = settings.C if settings.rule == "fixed" else None
     _check_fixed(fixed, lowest)
-    grid = _grid(lowest, settings.steps if masks else (), fixed)
+    grid = _grid(lowest, settings.steps, fixed)
     walked = walk(rows, material.train.features.hallucinated, grid, masks, fixed)
     path = walked.points
     if settings.rule == "paper" and suppressed is not None:
         path = suppressed_along(path, rows, material.trained, suppressed)
     chosen = choose_c(settings.rule, path, material.counts, fixed)
-    along = [(fit, rows.probe(fit)) for fit in walked.fits]
-    place = next((place for place, fit in enumerate(walked.fits) if chosen == fit.C), None)
+    along = [(fit, rows.probe(fit)) for fit, _ in walked.fits]
+    place = next((place for place, (fit, _) in enumerate(along) if chosen == fit.C), None)
     if place is None or not len(along[place][1].h_neurons):
         reason = f"no C of the path from alpha_max = {lowest:.3g} leaves a neuron with a positive weight"
         if fixed is not None:
             reason = f"C = {fixed:.3g} leaves no neuron with a positive weight; alpha_max = {lowest:.3g}"
         return _without_probe(material, settings, reason, path, lowest)
-    (fit, probe), likely = along[place], walked.steepest[place]
+    (fit, probe), (_, likely) = along[place], walked.fits[place]
     features = material.train.features
     halves = half_samples(rows, features, probe.C, likely, pairs=settings.pairs, seed=settings.seed)
     shuffled = _shuffled(rows, material, probe.C, likely)

@@ -20,6 +20,7 @@ from provenance.analyses.search.probe_fit import ProbeRows, fit_batches
 from provenance.probe.l1_path import Fit
 from provenance.probe.sparse_probe import Probe
 
+LIKELY = 256  # neurons that half-samples try first
 PAIRS = 50  # Shah and Samworth 2013, Sec. 4
 THRESHOLD = 0.75  # Meinshausen and Buehlmann 2010: 0.6 to 0.9 give similar results
 CLUSTER_CORRELATION = 0.7  # half of the variance shared

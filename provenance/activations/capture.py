@@ -29,7 +29,7 @@ BlockReduction = Callable[[int, torch.Tensor], None]
 Seen = Callable[[int, nn.Module, tuple[Any, ...], Any], None]
 """Function of layer, its hooked module, and what goes into and comes out of it."""
 _NORMS: WeakKeyDictionary[nn.Module, list[torch.Tensor]] = WeakKeyDictionary()
-"""Of models that are in memory."""
+"""Of models that are in memory, whose weights stay as they are."""
 
 
 def down_projections(loaded: LoadedModel) -> list[nn.Module]:

@@ -32,7 +32,7 @@ TURNS = 5  # of coordinate descent and linear solves in one step: an inexact ste
 RIDGE = 1e-10  # of H's diagonal: repeated columns leave H singular; it bends a step, never the optimum
 NARROW_RIDGE = 1e-6  # the same where H is in float32
 MODEL_PRECISION = 1e-2  # of the conditions of a step's model, relative to the violation it removes
-SOLVE_PRECISION = 1e-4  # the same of a linear solve, which is repeated where weights that turn have cost digits
+SOLVE_PRECISION = 1e-4  # the same where linear solves end; most are repeated only if weights that turned cost digits
 SMALLEST_STEP = 2.0**-30
 VALUE_ROUNDING = 2.0**-49  # near the optimum rounding of P hides the gain of a step: violations decide there
 TURNED = 64  # weights that change their sign before H is factored again
@@ -230,13 +230,13 @@ def _change(
     """
     if not theta.size:
         return theta
-    target, found, removed = hessian @ theta + g, theta, min(worst, 1.0)
+    target, found, unit = hessian @ theta + g, theta, min(worst, 1.0)
     for _ in range(TURNS):
         found = _descended(hessian, target, found)
         if rough:
             break
-        found = _settled(hessian, target, found, SOLVE_PRECISION * removed)
-        if violations(target - hessian @ found, found).max(initial=0.0) <= MODEL_PRECISION * removed:
+        found = _settled(hessian, target, found, SOLVE_PRECISION * unit)
+        if violations(target - hessian @ found, found).max(initial=0.0) <= MODEL_PRECISION * unit:
             break
     return np.asarray(found - theta)
 
@@ -264,7 +264,7 @@ def _descended(
 def _settled(
     hessian: Float[np.ndarray, "k k"], target: Float[np.ndarray, " k"], found: Float[np.ndarray, " k"], precision: float
 ) -> Float[np.ndarray, " k"]:
-    """Move to the model's minimum with these signs, by linear solves.
+    """Move to the model's minimum with these signs, by linear solves until its slopes are within a precision.
 
     A weight that would change its sign is left at zero and the others continue, so the model's value only falls.
     """

@@ -132,9 +132,9 @@ class L1Path:
         return [self._start(state) for state in self._states]
 
     def steepest(self, count: int) -> Int[np.ndarray, " count"]:
-        """The neurons with the largest |g_j| in the first problem's last solution."""
+        """The neurons with the largest |g_j| in the first problem's last solution, in any order."""
         steepness = self._states[0].steepness
-        return np.argsort(-steepness, kind="stable")[:count]
+        return furthest(np.arange(steepness.size), steepness, count)
 
     def fit(self, Cs: Sequence[float], likely: Int[np.ndarray, " likely"] | None = None) -> list[Fit]:
         """Every problem at its own next C of `Cs`, which must not be smaller than the one before.

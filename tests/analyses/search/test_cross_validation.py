@@ -126,20 +126,25 @@ def test_a_wanted_c_is_reached_even_behind_the_point_that_separates(tmp_path: Pa
     assert ended[-1].C < wanted[-1].C == 1000.0
 
 
-def test_rounding_ends_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    grid = [10.0, 20.0, 40.0]
+def test_rounding_ends_a_path_and_a_wanted_c_behind_it_is_fitted_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grid, features = [10.0, 20.0, 40.0], planted(60, 0)
     original = L1Path.fit
 
     def fit(self: L1Path, Cs: list[float], likely: np.ndarray | None = None) -> list[Fit]:
-        if Cs[0] > 30.0:
+        if Cs[0] > 30.0 and len(Cs) > 1:
             raise ConvergenceError("a probe", found="rounding", remedy="a smaller C")
         return original(self, Cs, likely)
 
-    monkeypatch.setattr(L1Path, "fit", fit)
-    for wanted in (None, 10.0):
-        assert [point.C for point in path_of(planted(60, 0), tmp_path, grid, wanted)] == grid[:2]
-    with pytest.raises(ConvergenceError, match="rounding"):
-        path_of(planted(60, 0), tmp_path, grid, 40.0)
+    with rows_of(features, tmp_path) as rows:
+        [alone] = rows.path([rows.problem(np.ones(60, dtype=bool))]).fit([40.0])
+        monkeypatch.setattr(L1Path, "fit", fit)
+        for wanted, fitted in ((None, grid[:2]), (10.0, grid[:2]), (40.0, grid)):
+            walked = walk(rows, features.hallucinated, grid, masks_of(features), wanted)
+            assert [point.C for point in walked.points] == grid[:2]
+            assert [fit.C for fit, _ in walked.fits] == fitted
+        np.testing.assert_array_equal(walked.fits[-1][0].weights, alone.weights)
 
 
 def test_fits_on_all_answers_go_along(tmp_path: Path) -> None:
@@ -148,16 +153,16 @@ def test_fits_on_all_answers_go_along(tmp_path: Path) -> None:
     with rows_of(features, tmp_path) as rows:
         alone = rows.path([rows.problem(np.ones(160, dtype=bool))])
         grid = [alone.starts()[0] * step for step in (2.0, 4.0, 8.0)]
-        for masks in (masks_of(features), []):
-            walked = walk(rows, features.hallucinated, grid, masks, None)
-            assert len(walked.points) == (3 if masks else 0)
-            for C, fit, steepest in zip(grid, walked.fits, walked.steepest, strict=True):
-                [own] = alone.fit([C])
-                np.testing.assert_array_equal(fit.ids, own.ids)
-                np.testing.assert_allclose(fit.weights, own.weights, rtol=1e-3)
-                assert fit.objective == pytest.approx(own.objective, rel=1e-8)
-                assert set(fit.ids) <= set(steepest)
-            alone = rows.path([rows.problem(np.ones(160, dtype=bool))])
+        own = [alone.fit([C])[0] for C in grid]
+        walked = walk(rows, features.hallucinated, grid, masks_of(features), None)
+        without = walk(rows, features.hallucinated, grid, [], grid[1])
+    assert len(walked.points) == 3
+    assert without.points == ()
+    for (found, steepest), expected in zip((*walked.fits, *without.fits), (*own, own[1]), strict=True):
+        np.testing.assert_array_equal(found.ids, expected.ids)
+        np.testing.assert_allclose(found.weights, expected.weights, rtol=1e-3)
+        assert found.objective == pytest.approx(expected.objective, rel=1e-8)
+        assert set(found.ids) <= set(steepest)
 
 
 def test_the_sets_to_suppress_are_those_of_fits_on_the_given_responses(tmp_path: Path) -> None:

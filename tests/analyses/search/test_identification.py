@@ -277,12 +277,12 @@ def test_a_fixed_c_out_of_all_proportion_is_refused(tmp_path: Path) -> None:
         identify(small(tmp_path, STRONG), replace(SETTINGS, rule="fixed", C=1e12))
 
 
-def stuck_above(monkeypatch: pytest.MonkeyPatch, last: float) -> None:
-    """Let rounding defeat the solver from some C on, for single problems."""
+def stuck_above(monkeypatch: pytest.MonkeyPatch, last: float, *, alone: bool) -> None:
+    """Let rounding defeat the solver from some C on, with folds, whose C differ, and perhaps for single problems."""
     original = L1Path.fit
 
     def fit(self: L1Path, Cs: list[float], likely: np.ndarray | None = None) -> list[Fit]:
-        if len(self._states) == 1 and Cs[0] > last:
+        if Cs[0] > last and (len(set(Cs)) > 1 or (alone and len(Cs) == 1)):
             raise ConvergenceError("a probe", found="rounding", remedy="a smaller C")
         return original(self, Cs, likely)
 
@@ -290,19 +290,21 @@ def stuck_above(monkeypatch: pytest.MonkeyPatch, last: float) -> None:
 
 
 @pytest.mark.costly
-def test_rounding_behind_the_chosen_c_shortens_the_curve_and_stops_nothing(
+def test_rounding_behind_the_chosen_c_shortens_the_path_and_stops_nothing(
     material: Material, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All rows can defeat the solver at a C that no fold did; the probe is there all the same."""
+    """Where a fold defeats the solver the path ends; a fixed C behind it has its probe all the same."""
     settings = replace(SETTINGS, rule="fixed", C=2.0)
     whole = identify(material, settings).result
     assert whole.C == 2.0 < whole.path[-1].C
-    stuck_above(monkeypatch, whole.C)
-    shorter = identify(material, settings).result
-    np.testing.assert_array_equal(shorter.weights, whole.weights)
-    assert shorter.path == whole.path
-    assert shorter.curve == tuple(point for point in whole.curve if point.C <= whole.C)
-    stuck_above(monkeypatch, whole.C / 2)
+    for last in (2.0, 1.0):
+        with monkeypatch.context() as patched:
+            stuck_above(patched, last, alone=False)
+            shorter = identify(material, settings).result
+        np.testing.assert_allclose(shorter.weights, whole.weights, rtol=1e-3, atol=1e-9)
+        assert shorter.path == tuple(point for point in whole.path if last >= point.C)
+        assert {point.C for point in shorter.curve} == {*(point.C for point in shorter.path), 2.0}
+    stuck_above(monkeypatch, 1.0, alone=True)
     with pytest.raises(ConvergenceError):
         identify(material, settings)
 
