@@ -57,9 +57,10 @@ def vocabulary_products(
         NonFiniteError: A weight is NaN or infinite.
     """
     extremes, gram, wide = _Extremes(written.shape[0], min(top, tokens)), _Gram(written.shape[1]), SinglePrecision()
+    scaled = written * unembedding.scale
     for block in unembedding.blocks(tokens, beside=written.shape[0]):
-        rows = wide(block) * unembedding.scale
-        extremes.add(written @ rows.T)
+        rows = wide(block)
+        extremes.add(scaled @ rows.T)
         gram.add(rows.numpy())
     sums = extremes.mean, extremes.sd
     if not np.isfinite(sums).all():
@@ -68,7 +69,7 @@ def vocabulary_products(
             found="NaN or infinity",
             remedy="fetch the checkpoint again, or check its dtype",
         )
-    null = gram.lowest()
+    null = gram.lowest(unembedding.scale.double().numpy())
     shares = np.array([_share(row.double().numpy(), null) for row in written])
     return VocabularyProducts(*extremes.best(1), *extremes.best(-1), extremes.sd, shares, null)
 
@@ -140,7 +141,7 @@ class _Extremes:
 
 
 class _Gram:
-    """E^T E, built up from rows of U diag(g) in one triangle; nothing for widths beyond `GRAM_BYTES`."""
+    """U^T U, built up in one triangle, and from it E^T E; nothing for widths beyond `GRAM_BYTES`."""
 
     def __init__(self, d: int) -> None:
         fits = [kind for kind in (np.float64, np.float32) if d * d * np.dtype(kind).itemsize <= GRAM_BYTES]
@@ -160,13 +161,15 @@ class _Gram:
         self._sum += block.sum(axis=0, dtype=np.float64)
         self._rows += block.shape[0]
 
-    def lowest(self) -> Float[np.ndarray, "d m"]:
-        """V_0: eigenvectors of E^T E of its lowest eigenvalues; the matrix is used up."""
+    def lowest(self, scale: Float64[np.ndarray, " d"]) -> Float[np.ndarray, "d m"]:
+        """V_0: eigenvectors of E^T E of its lowest eigenvalues, with g as the scale; the matrix is used up."""
         if not self._d or not self._rows:
             return np.empty((self._sum.size, 0))
         rank_one = blas.dsyr if self._kind is np.float64 else blas.ssyr
         mean = (self._sum / self._rows).astype(self._kind)
         self._matrix = rank_one(-float(self._rows), mean, a=self._matrix, lower=1, overwrite_a=1)
+        self._matrix *= scale.astype(self._kind)
+        self._matrix *= scale.astype(self._kind)[:, None]
         last = max(1, round(NULL_FRACTION * self._d)) - 1
         _, vectors = eigh(
             self._matrix, lower=True, overwrite_a=True, check_finite=False, subset_by_index=[0, last], driver="evr"
