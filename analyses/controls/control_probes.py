@@ -114,8 +114,7 @@ def _fitted_together(
     rows, labels = training_rows(train, design, union)
     fits = [partial(_fitted_at, rows, place, labels, design, C) for place in places]
     large = len(rows) * sum(place.size**2 for place in places) >= LARGE
-    probes = fork_join(fits) if large else [fit() for fit in fits]
-    yield from map(ControlProbe, sets, probes)
+    yield from map(ControlProbe, sets, fork_join(fits, at_once=large))
 
 
 def _fitted_at(

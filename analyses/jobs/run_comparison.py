@@ -356,4 +356,4 @@ def _activity(gathered: Gathered) -> list[ActivityTable]:
         for name, features in gathered.features(stage).items():
             work.append(partial(activity_table, stage, name, features, refused.get(name, NO_ROWS)))
             values += int(np.prod(features.answer.shape))
-    return fork_join(work) if values >= LARGE else [table() for table in work]
+    return fork_join(work, at_once=values >= LARGE)

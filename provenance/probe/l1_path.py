@@ -213,7 +213,7 @@ class L1Path:
         """Every problem solved on its pool, all at once where that takes longer than to begin a process."""
         shared = columns(self._matrix, next(iter(pools.values()))) if self._is_small else None
         work = [partial(self._solved, self._states[i], pools[i], C, shared) for i, C in waiting.items()]
-        solved = [piece() for piece in work] if self._is_small else fork_join(work)
+        solved = fork_join(work, at_once=not self._is_small)
         for i, point in zip(waiting, solved, strict=True):
             used, state = np.flatnonzero(point.weights), self._states[i]
             state.ids, state.weights, state.intercept = pools[i][used], point.weights[used], point.intercept

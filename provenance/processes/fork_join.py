@@ -52,8 +52,10 @@ def alone() -> None:
     _ALLOWED.set(1)
 
 
-def fork_join(work: Sequence[Callable[[], _T]]) -> list[_T]:
+def fork_join(work: Sequence[Callable[[], _T]], *, at_once: bool = True) -> list[_T]:
     """Results of pieces of work that do not depend on one another, in their order.
+
+    Without `at_once`, for work that takes less time than a process to begin, one after the other in this process.
 
     In a process of its own a piece has one thread of NumPy, SciPy and torch. Pieces may do the same with their
     parts: before each of them a processor is taken that has nothing to do elsewhere.
@@ -63,7 +65,7 @@ def fork_join(work: Sequence[Callable[[], _T]]) -> list[_T]:
         Exception: What the first piece that failed raised; the others are ended.
     """
     allowed, around = _allowed(), _SPARE.get()
-    limit = min(allowed, len(work))
+    limit = min(allowed, len(work)) if at_once else 1
     spare = (around or _Spare.of(allowed - 1)) if limit > 1 else None
     if spare is None:
         return [piece() for piece in work]
