@@ -1,4 +1,4 @@
-"""Defaults shared by options, jobs and plans, each named once with its justification."""
+"""Defaults and limits shared by options, jobs and plans, each named once with its justification."""
 
 from pathlib import Path
 from typing import Literal
@@ -17,6 +17,8 @@ CORRELATION_RESPONSES = 128  # some thousand tokens: enough to tell a correlatio
 """Answers that both models read to correlate their activations."""
 SELFTEST_DRAWS = 200  # a rate of 5 % is then known to within 3 %
 """Made-up pairs of each kind for the calibration."""
+LARGEST_SEED = 2**32 - 1
+"""What every generator takes, and a database beside it the seeds of replicates that follow."""
 DATABASE = "sqlite:///provenance.db"
 """URL of the neuron database, in the working folder."""
 OUT = Path("provenance-out")

@@ -172,6 +172,8 @@ def test_the_version_is_printed() -> None:
     [
         ("compare", "a", "b", "--no-such-option"),
         ("compare", "a", "b", "--samples", "0"),
+        ("drift", "a", "b", "--seed", "-1"),
+        ("trace", "a", "b", "--seed", "4294967296"),
         ("compare", "a", "b", "--dtype", "float8"),
         ("compare", "a", "b", "--design", "2-vs-1"),
         ("nothing",),

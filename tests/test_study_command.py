@@ -444,9 +444,10 @@ def test_what_a_study_cannot_do_is_refused_in_words(folder: Path) -> None:
 
 
 def test_a_plan_of_a_study_has_a_row_for_every_family_and_runs_nothing(folder: Path) -> None:
-    """The family without a base is in it, with what stands in its way."""
+    """The family without a base is in it, with what stands in its way, and exit code 2 says that one cannot run."""
     shown = invoke("study", folder / "two.toml", "--dry-run", "--db", f"sqlite:///{folder / 'none.db'}")
-    assert shown.exit_code == 0
+    assert shown.exit_code == 2
+    assert invoke("study", "lab", "--dry-run").exit_code == 0
     assert not (folder / "none.db").exists()
     assert [word in shown.stdout for word in ("pair", "orphan", "together", "stops")] == [True] * 4
     elsewhere = shown.stdout[shown.stdout.index("on GPUs") :]
@@ -455,12 +456,12 @@ def test_a_plan_of_a_study_has_a_row_for_every_family_and_runs_nothing(folder: P
 
 
 def test_a_member_that_cannot_be_planned_is_named_and_the_others_are_planned(folder: Path) -> None:
-    """Its question file is missing; exit 1 at the end, and as JSON an error in place of a plan."""
+    """Its question file is missing; exit 2 at the end, and as JSON an error in place of a plan."""
     file = folder / "three.toml"
     lost = '\n[[family]]\nname = "lost"\nbase = "lab/acquired/base"\ninstruct = "lab/acquired/instruct"\n'
     file.write_text((folder / "two.toml").read_text("utf-8") + lost + 'questions = ["gone.jsonl"]\n', "utf-8")
     shown = invoke("study", file, "--dry-run")
-    assert shown.exit_code == 1
+    assert shown.exit_code == 2
     rows = {name: line for line in shown.stdout.splitlines() for name in ("pair", "lost", "together") if name in line}
     assert "not planned" in next(line for line in shown.stdout.splitlines() if "lost" in line)
     assert " h " in next(line for line in shown.stdout.splitlines() if "pair" in line)

@@ -16,6 +16,7 @@ from provenance.analyses.jobs.effort import QUICK
 from provenance.answers.questions import QuestionSet
 from provenance.benchmarks.items import Benchmark
 from provenance.benchmarks.reply_judge import ReplyJudge
+from provenance.defaults import LARGEST_SEED
 from provenance.errors import InputError
 from provenance.hub.endpoint import JUDGE, Endpoint
 from provenance.language.passages import Passages
@@ -66,13 +67,15 @@ def check_options(options: Mapping[str, Any], defaults: Mapping[str, Any]) -> No
         defaults: Their values where they are not given.
 
     Raises:
-        InputError: A count is below 1; a factor is none; replicates are given beside what they cannot be; or responses
-            that exist beside options of asking.
+        InputError: A count is below 1; a seed or a factor is none; replicates are given beside what they cannot be; or
+            responses that exist beside options of asking.
     """
     for name in COUNTS:
         value = options[name]
         if value is not None and value < 1:
             raise InputError(f"at least 1 for {name}", found=str(value), remedy="give a larger number")
+    if not 0 <= options["seed"] <= LARGEST_SEED:
+        raise InputError(f"a seed from 0 to {LARGEST_SEED}", found=str(options["seed"]), remedy="give another number")
     _check_replicates(options)
     scaling = [name for name in ("causal", "behaviour") if options[name]]
     if options["control"] is not None and scaling:  # the neurons of the instruct checkpoint are the true ones

@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from provenance.cells import duration
-from provenance.cli.options.common import AsJson, Base, FamilyName, Instruct, named_pair
+from provenance.cli.options.common import STOPPED, AsJson, Base, FamilyName, Instruct, named_pair
 from provenance.cli.options.planned_work import works_of
 from provenance.cli.options.run_options import Device, Dtype
 from provenance.cli.options.terminal import Terminal
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from provenance.plan.job_plan import Plan
     from provenance.plan.workload import Workload
 
-STOPPED = 2
 GATES = {"none": "open to all", "open": "gated, access granted", "closed": "gated, closed", "unknown": "–"}
 
 

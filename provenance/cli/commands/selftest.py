@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from provenance.cli.options.common import AsJson, Quiet, Seed, print_result
+from provenance.cli.options.common import FAILED, AsJson, Quiet, Seed, print_result
 from provenance.cli.run_job import results_written, run_job
 from provenance.cli.show.progress import ConsoleProgress
 from provenance.cli.show.selftest import print_selftest
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from provenance.analyses.calibration.rates import Rate
     from provenance.analyses.jobs.compare_job import Job
 
-FAILED = 1
 LAB_ALPHAS = (0.0, 1.0, 2.0, 3.0)
 LAB_ITEMS = 100  # of a benchmark of the lab; its effects are large
 LAB_REPLY_TOKENS = 12  # of a lab reply: a few words, and its models have a context of 128

@@ -11,6 +11,8 @@ from rich.console import Console
 
 from provenance.cli.options.common import (
     DEFAULT_DATABASE,
+    FAILED,
+    STOPPED,
     AsJson,
     Captures,
     Database,
@@ -30,8 +32,6 @@ if TYPE_CHECKING:
     from provenance.analyses.jobs.compare_job import Job
     from provenance.analyses.studies.study_file import Member, Study
     from provenance.analyses.timeline.timeline_job import TimelineJob
-
-FAILED = 1
 
 StudyName = Annotated[
     str,
@@ -70,7 +70,7 @@ OneByOne = Annotated[
     ),
 ]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Only show what every family takes; exit code 1 if one cannot be planned.")
+    bool, typer.Option("--dry-run", help="Only show what every family takes; exit code 2 if one cannot run.")
 ]
 
 
@@ -271,5 +271,5 @@ def _plan(found: "Study", members: "Sequence[Member]", *, as_json: bool) -> None
     measured = cache(measure)  # takes seconds, and members have mostly one dtype and device
     plans = [planned(each, measured) for each in members]
     print_result({"schema": 1, "study": found.name, "members": plans}, print_plans, as_json=as_json)
-    if any("error" in plan for plan in plans):
-        raise typer.Exit(FAILED)
+    if any("error" in plan or plan["stops"] for plan in plans):
+        raise typer.Exit(STOPPED)

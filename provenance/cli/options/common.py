@@ -1,6 +1,7 @@
 """Options, exit codes and printing that all commands share.
 
-Errors become exit codes only here: 0 done, 1 the job failed, 2 bad usage or input.
+Errors become exit codes only here: 0 done, 1 the job failed, 2 bad usage or input, or a
+plan that cannot be carried out.
 """
 
 import json
@@ -14,11 +15,12 @@ from typer.core import TyperGroup
 
 from provenance.cli.options.surroundings import settle_streams, takes_unicode
 from provenance.cli.options.terminal import Terminal
-from provenance.defaults import DATABASE, LATEST, OUT
+from provenance.defaults import DATABASE, LARGEST_SEED, LATEST, OUT
 from provenance.errors import InputError, ProvenanceError
 from provenance.version import VERSION
 
 DEFAULT_DATABASE = DATABASE
+FAILED, STOPPED = 1, 2
 INTERRUPTED = 130  # what shells use for an interrupt
 
 Base = Annotated[str | None, typer.Argument(metavar="BASE", help="org/name[@revision], a folder, or lab/family/stage.")]
@@ -65,7 +67,12 @@ Replicates = Annotated[
         "them. Takes N times as long.",
     ),
 ]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of splits, orders, samples, nulls and bootstraps.")]
+Seed = Annotated[
+    int,
+    typer.Option(
+        "--seed", min=0, max=LARGEST_SEED, metavar="N", help="Seed of splits, orders, samples, nulls and bootstraps."
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else.")]
 Stream = Annotated[
     bool, typer.Option("--stream", help="Read checkpoints of the hub by range requests, and keep no file.")

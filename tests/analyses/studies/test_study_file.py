@@ -256,6 +256,7 @@ WRONG = {
     f"{FAMILY}settings.samples = true": r"True \(line 3\)",
     f'{FAMILY}settings.samples = "3"': r"'3' \(line 3\)",
     f"{FAMILY}settings.samples = 0": "0",
+    f"{FAMILY}settings.seed = -1": r"-1 \(line 1\)",
     f"{FAMILY}settings.quick = 1": r"1 \(line 3\)",
     f'{FAMILY}settings.select = "best"': r"'best' \(line 3\)",
     f'{FAMILY}settings.control = "unrelated"': r"'control' \(line 3\)",
