@@ -27,7 +27,7 @@ def cluster_of_two() -> Iterator[Cluster]:
     """A cluster with two CPUs, which every `connected` in this process then finds."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(connection, "STORE_BYTES", STORE_BYTES)
-        patch.setattr(connection.os, "cpu_count", lambda: 2)
+        patch.setattr(connection, "cpu_count", lambda: 2)
         with connected(ClusterAddress(None, 2)) as cluster:
             yield cluster
 

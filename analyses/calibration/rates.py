@@ -5,7 +5,6 @@ Source: Clopper and Pearson 1934, doi:10.1093/biomet/26.4.404, for the intervals
 """
 
 import multiprocessing
-import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -18,6 +17,7 @@ from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Bool, Int
+from joblib import cpu_count
 from scipy.stats import beta
 from sklearn import config_context
 
@@ -303,7 +303,7 @@ def calibrate(
 ) -> tuple[Rate, ...]:
     """Judges every draw of every condition, in the order of conditions; independent of the number of workers.
 
-    `only` limits the conditions; `workers` are processes, by default one per core (1 starts none).
+    `only` limits the conditions; `workers` are processes, by default one for each processor (1 starts none).
 
     Raises:
         InputError: Fewer than one draw, or too few control sets or shuffles for any `supported`.
@@ -311,7 +311,7 @@ def calibrate(
     """
     _check(settings)
     rates: list[Rate] = []
-    with _mapped(workers or os.cpu_count() or 1) as mapped:
+    with _mapped(workers or int(cpu_count())) as mapped:
         for condition in conditions() if only is None else only:
             name = f"calibrate {condition.claim}: {condition.world} {condition.effect:g}"
             judge = partial(judged, condition, settings=settings, judges=judges)

@@ -3,11 +3,11 @@
 They run in this order, since drift between neurons that are not counterparts means nothing.
 """
 
-import os
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
+from joblib import cpu_count
 
 from provenance.analyses.asking.clock import Clock
 from provenance.analyses.asking.models import OpenCheckpoint, relate, unlike, watched
@@ -102,9 +102,9 @@ def position_similarity(drift: NeuronDrift) -> Float[np.ndarray, " neurons"]:
 
 
 def _streams(base: OpenCheckpoint, instruct: OpenCheckpoint) -> int:
-    """One stream per core for local files, one for the hub, whose reader has several connections."""
+    """One stream per processor for local files, one for the hub, whose reader has several connections."""
     local = all(isinstance(side.weights.reader, Shards) for side in (base, instruct))
-    return (os.cpu_count() or 1) if local else 1
+    return int(cpu_count()) if local else 1
 
 
 def recognised(drift: NeuronDrift, layout: Layout, ids: Int[np.ndarray, " k"]) -> float | None:

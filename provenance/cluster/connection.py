@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
+from joblib import cpu_count
+
 from provenance.errors import InputError, JobError, missing_package
 
 ANY = "auto"
@@ -170,7 +172,7 @@ def _connect(ray: Any, to: ClusterAddress) -> None:
         else:
             ray.init(
                 "local",
-                num_cpus=os.cpu_count(),
+                num_cpus=int(cpu_count()),
                 object_store_memory=STORE_BYTES,
                 include_dashboard=False,
                 _node_ip_address="127.0.0.1",
