@@ -9,6 +9,9 @@ READY := $(VENV)/.ready
 PARALLEL := -n auto --dist worksteal
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE=
 
+# Extras of the environment. With `ray` in them, tests over a Ray cluster on this machine run too.
+EXTRAS := dev,docs,real
+
 # `make test` takes minutes; `make test CHOSEN='not slow'` has all that continuous integration runs.
 CHOSEN := not slow and not costly
 
@@ -18,7 +21,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip -c constraints.txt
 	$(BIN)/python -m pip install --quiet --no-compile torch -c constraints.txt
-	$(BIN)/python -m pip install --quiet --no-compile --editable '.[dev,docs,real]' -c constraints.txt
+	$(BIN)/python -m pip install --quiet --no-compile --editable '.[$(EXTRAS)]' -c constraints.txt
 	touch $(INSTALLED)
 
 # Modules are compiled on every core, where pip would take one, but for tests of packages, models of transformers, of

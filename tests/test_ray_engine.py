@@ -31,6 +31,7 @@ def captures(folder: Path) -> dict[str, bytes]:
 
 
 @needs_ray
+@pytest.mark.costly
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two workers need two CPUs")
 def test_a_comparison_in_workers_that_are_killed_is_that_of_one_process(
     forked: ForkedCli, pair: Pair, undisturbed: Finished, tmp_path: Path
@@ -81,6 +82,7 @@ def unnumbered(summary: dict[str, Any]) -> dict[str, Any]:
 
 
 @needs_ray
+@pytest.mark.slow
 @pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two workers need two CPUs")
 @pytest.mark.parametrize("shared_out", [(), ("--one-by-one",)])
 def test_a_study_over_workers_that_are_killed_is_that_of_one_process(
@@ -102,6 +104,7 @@ def test_a_study_over_workers_that_are_killed_is_that_of_one_process(
 
 
 @needs_ray
+@pytest.mark.costly
 def test_a_family_that_fails_in_a_worker_ends_the_study_as_here(
     forked: ForkedCli, pair: Pair, undisturbed: Finished, tmp_path: Path
 ) -> None:

@@ -23,7 +23,7 @@ from provenance.cluster.device_of_workers import device_of_workers
 from provenance.errors import NonFiniteError
 from provenance.records import Stage
 
-pytestmark = needs_ray
+pytestmark = [needs_ray, pytest.mark.costly]
 Sides = tuple[OpenCheckpoint, OpenCheckpoint]
 
 

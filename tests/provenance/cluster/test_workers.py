@@ -30,7 +30,7 @@ from provenance.errors import CheckpointError, InputError, JobError
 from provenance.models.loading import LoadedModel
 from provenance.records import Response
 
-pytestmark = needs_ray
+pytestmark = [needs_ray, pytest.mark.costly]
 DECODING = Decoding(max_new_tokens=12)
 SHARD = 5
 ROUNDS = ((range(23), range(1)), ((0, 1, 4, 5, 9, 17, 22), range(1, 4)), ((5, 22), range(4, 10)))
@@ -104,7 +104,11 @@ def test_shards_of_questions_have_the_samples_of_one_process(there: ModelInWorke
     assert found == drawn(LocalSampler(here), here)
     assert found != drawn(there, here, seed=4)
     assert [len(each) for each in found] == [len(rows) for rows, _ in ROUNDS]
-    assert len(worker_pids()) == 2
+    until = time.monotonic() + 60
+    while len(worker_pids()) < 2:  # one may have done all of it while the other began
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    assert found == drawn(there, here)
 
 
 def test_a_cluster_that_is_started_here_is_on_loopback_alone() -> None:
@@ -153,7 +157,7 @@ def test_a_worker_that_stands_still_is_replaced(
     while stopped in worker_pids():  # Ray asks it to end for five seconds before it kills it
         assert time.monotonic() < began + 60
         time.sleep(0.1)
-    assert caplog.text.count("it gave no answer for") == 1
+    assert "it gave no answer for" in caplog.text
 
 
 def test_results_that_nobody_waits_for_end_with_their_workers(there: ModelInWorkers, here: LoadedModel) -> None:
