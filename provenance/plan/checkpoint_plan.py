@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from provenance.architectures import layout_of
+from provenance.architectures import Layout, layout_of
 from provenance.checkpoints.headers import TensorSlot, read_header
 from provenance.checkpoints.names import (
     TOKENIZER_CORES,
@@ -260,7 +260,14 @@ def size_of(config: dict[str, Any], reader: TensorReader) -> Size:
         neurons=layout.layers * layout.d_m,
         layers=layout.layers,
         width=layout.d,
+        key_width=_key_width(reader, layout),
         kinds=layout.kinds,
         drift_bytes=weights.mlp_bytes,
         lineage_bytes=weights.all_bytes,
     )
+
+
+def _key_width(reader: TensorReader, layout: Layout) -> int:
+    """By the projections to keys; the hidden size where they are one tensor with those to queries and values."""
+    keys = [name for name in reader.names() if name.startswith(layout.prefix) and name.endswith("k_proj.weight")]
+    return max((reader.shape(name)[0] for name in keys), default=layout.d)

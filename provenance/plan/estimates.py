@@ -62,6 +62,8 @@ class Size:
     layers: int
     width: int
     """Hidden size: weights of a neuron in each projection."""
+    key_width: int
+    """Numbers in the key of a token in a layer: heads with keys of their own, times the size of a head."""
     kinds: tuple[str, ...]
     """Projections of a neuron."""
     drift_bytes: int
@@ -199,12 +201,11 @@ def model_bytes(size: Size, item_bytes: int) -> int:
     """Bytes of one model and of what it holds beside its weights: more of a batch that it reads or that it answers.
 
     Reading holds z of one layer twice, the captured rows of the batch until they are written, and logits; answering
-    holds keys and values, here those of as many heads as the hidden size has room for, which most models have not: of a
-    batch, and of further samples that are drawn with it.
+    holds keys and values of a batch, and of further samples that are drawn with it.
     """
     z = 2 * MOST_TOKENS * (size.neurons // size.layers) * item_bytes
     rows = min(MOST_BYTES, MOST_TOKENS // TOKENS * (2 * size.neurons + size.layers * size.width) * 4)
-    cached = 2 * BATCH_SIZE * TOKENS * size.layers * size.width * item_bytes
+    cached = 2 * BATCH_SIZE * TOKENS * size.layers * size.key_width * item_bytes
     drawn = min(SAMPLED_BYTES, max(rounds_of(SAMPLES_PER_QUESTION)) * cached)
     return size.parameters * item_bytes + max(z + rows + 4 * LOGITS_AT_ONCE, cached + drawn)
 

@@ -20,7 +20,7 @@ MACHINE = Machine(
 
 
 def size(parameters: int, layers: int, neurons: int, width: int) -> Size:
-    return Size(parameters, layers * neurons, layers, width, ("gate", "up", "down"), 0, 0)
+    return Size(parameters, layers * neurons, layers, width, width, ("gate", "up", "down"), 0, 0)
 
 
 SIZES = {
@@ -56,11 +56,11 @@ def test_as_many_as_the_rule_of_loading_asks_for(
 
 
 def test_a_batch_needs_room_too() -> None:
-    """Weights that fill the share of one GPU leave too little for long rows of a wide model."""
+    """Weights that fill the share of one GPU leave too little for long keys."""
     gpu = GPUS[0]
     narrow = size(int(0.79 * gpu.memory_bytes / 2), 10, 1000, 1000)
     assert there(narrow)[gpu.name].count == 1
-    assert there(replace(narrow, width=20_000))[gpu.name].count == 2
+    assert there(replace(narrow, key_width=20_000))[gpu.name].count == 2
 
 
 def test_rates_are_those_of_a_product_that_reads_its_weights_once() -> None:

@@ -9,17 +9,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from checkpoint_factory import make_checkpoint
+from checkpoint_factory import DENSE, load, make_checkpoint
 from comparison import invoke
 from hub_server import Hub, Repo, fetch, hub_and_client
 from safetensors.torch import load_file, save
 
-from provenance.plan.checkpoint_plan import Obstacle, SidePlan
+from provenance.plan.checkpoint_plan import Obstacle, SidePlan, size_of
 from provenance.plan.estimates import NETWORK_BYTES_PER_S
 from provenance.plan.gpus import ASSUMED
 from provenance.plan.job_plan import Plan, make_plan
 from provenance.plan.machine import Machine
 from provenance.plan.workload import Workload
+from provenance.weights.shards import Shards
 
 pytestmark = pytest.mark.usefixtures("shapes_unchecked", "machine_measured_once")
 
@@ -94,6 +95,19 @@ def test_sizes_are_those_of_the_tensors(hub: Hub, wide: Path) -> None:
     assert size.drift_bytes == sum(tensor.nbytes for name, tensor in tensors.items() if ".mlp." in name)
     assert size.lineage_bytes == sum(tensor.nbytes for tensor in tensors.values()) > size.drift_bytes
     assert (size.width, size.kinds) == (16, ("gate", "up", "down"))
+
+
+@pytest.mark.parametrize("model_type", DENSE)
+def test_the_width_of_keys_is_that_of_the_cache(tmp_path: Path, model_type: str) -> None:
+    """Where projections to keys are a part of another tensor, the hidden size is no less."""
+    folder = make_checkpoint(tmp_path, model_type)
+    loaded = load(folder)
+    with torch.inference_mode():
+        cache = loaded.model(torch.tensor([[3, 4, 5]])).past_key_values
+    cached = max(layer.keys.shape[1] * layer.keys.shape[3] for layer in cache.layers)
+    size = size_of(json.loads((folder / "config.json").read_text("utf-8")), Shards(folder))
+    of_its_own = any(name.endswith("k_proj.weight") for name in Shards(folder).names())
+    assert size.key_width == cached if of_its_own else size.key_width >= cached
 
 
 def test_local_folders_and_the_lab_need_nothing(hub: Hub, wide: Path) -> None:
