@@ -45,11 +45,10 @@ def summary_rows(report: OriginReport, base_per_layer: int) -> Rows:
 
 
 def mean_activity(report: OriginReport) -> dict[str, np.ndarray]:
-    """Mean CETT of every neuron on the first question set, by model and label."""
-    tables_of_first = [table for table in report.activity if table.dataset == report.activity[0].dataset]
-    return {
-        f"{table.stage}_cett_{label}": getattr(table, f"mean_{label}") for table in tables_of_first for label in LABELS
-    }
+    """Mean CETT of every neuron on the first question set, by model and label; without a model that has no answers."""
+    of_first = [table for table in report.activity if table.dataset == report.activity[0].dataset]
+    means = {f"{table.stage}_cett_{label}": getattr(table, f"mean_{label}") for table in of_first for label in LABELS}
+    return {name: values for name, values in means.items() if values.size}
 
 
 def neuron_rows(report: OriginReport, base_per_layer: int) -> Iterator[tuple[Table, NeuronColumns]]:

@@ -9,13 +9,14 @@ import json
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
 from transformers.utils import logging as transformers_logging
 
 from provenance.checkpoints.headers import TensorSlot
-from provenance.checkpoints.names import CONFIG, TOKENIZER, read_json_object, refuse_huge, small_files
+from provenance.checkpoints.names import CONFIG, TOKENIZER, file_sha256, read_json_object, refuse_huge, small_files
 from provenance.checkpoints.opening import opening
 from provenance.checkpoints.weight_files import WEIGHT_INDEX, WEIGHTS
 from provenance.files import storing
@@ -47,8 +48,7 @@ def checkpoint_view(
     if folder / CONFIG in small:
         refuse_parts(str(folder / CONFIG), read_json_object(folder / CONFIG))
     if folder / TOKENIZER in small and not headers:
-        now = (folder / TOKENIZER).stat()
-        _check_growth(folder / TOKENIZER, now.st_mtime_ns, now.st_size)
+        _check_growth(_Content(file_sha256(folder / TOKENIZER), folder / TOKENIZER))
     with storing(f"to link the files of {folder}"), tempfile.TemporaryDirectory(prefix="provenance-") as place:
         view = Path(place)
         for path in small:
@@ -59,10 +59,18 @@ def checkpoint_view(
             yield view
 
 
+@dataclass(frozen=True)
+class _Content:
+    """What is in a file, wherever it is."""
+
+    digest: str
+    path: Path = field(compare=False)
+
+
 @lru_cache
-def _check_growth(path: Path, _modified_ns: int, _size: int) -> None:
-    """Once for each file, since the largest take a second to parse, and a run opens a tokenizer often."""
-    refuse_growth(str(path), read_json_object(path))
+def _check_growth(of: _Content) -> None:
+    """Once for base and tuned checkpoint, which mostly have the same one, since the largest take a second to parse."""
+    refuse_growth(str(of.path), read_json_object(of.path))
 
 
 def _link(link: Path, path: Path) -> None:

@@ -19,6 +19,7 @@ from provenance.weights.neuron_weights import FLOAT_DTYPES, MlpWeights
 from provenance.weights.tensors import Rows
 
 BLOCK_BYTES = 1 << 21  # of float32 values
+UNEMBEDDING_BYTES = 1 << 24  # of float32 values, since products of rows with one another are faster of many
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,9 @@ class Unembedding:
     def blocks(self, tokens: int, beside: int = 0) -> Iterator[Float[torch.Tensor, "block d"]]:
         """The first `tokens` rows in the storage dtype, in blocks, each valid until the next.
 
-        With `beside` values more for every row a block is `BLOCK_BYTES` of float32 at most.
+        With `beside` values more for every row a block is `UNEMBEDDING_BYTES` of float32 at most.
         """
-        step = max(1, BLOCK_BYTES // (4 * (self.weights.d + beside)))
+        step = max(1, UNEMBEDDING_BYTES // (4 * (self.weights.d + beside)))
         yield from self.weights.stream(_pieces(self.name, 0, tokens, step))
 
     def written(self, layer: int, index: Sequence[int]) -> Float32[torch.Tensor, "k d"]:

@@ -87,7 +87,7 @@ def test_everything_is_the_definition_in_float64(
     planted: Planted, model_type: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By a singular value decomposition of the whole matrix, whatever the size of the blocks."""
-    monkeypatch.setattr(reading, "BLOCK_BYTES", 4000)
+    monkeypatch.setattr(reading, "UNEMBEDDING_BYTES", 4000)
     monkeypatch.setattr(module, "NULL_FRACTION", 0.1)
     unembedding, index = planted(model_type), tuple(range(9))
     found = found_in(unembedding, index)
@@ -118,6 +118,7 @@ def test_shares_of_a_whole_layer_are_those_of_its_neurons_one_by_one(
 ) -> None:
     """In blocks of rows or of columns, after the norm of the MLP, and less the mean that a LayerNorm takes out."""
     monkeypatch.setattr(reading, "BLOCK_BYTES", 700)
+    monkeypatch.setattr(reading, "UNEMBEDDING_BYTES", 700)
     monkeypatch.setattr(module, "NULL_FRACTION", 0.1)
     if model_type == "gemma2":
         folder = make_checkpoint(tmp_path / "gemma", model_type, hidden_size=WIDTH)

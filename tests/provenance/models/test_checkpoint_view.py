@@ -14,9 +14,10 @@ from transformers.integrations.mistral import tokenizer as mistral
 from transformers.models.auto.tokenization_auto import _use_mistral_format
 
 import provenance
-from provenance.checkpoints.names import CheckpointRef, checkpoint_at, content_digest, inspect, small_files
+from provenance.checkpoints.names import TOKENIZER, CheckpointRef, checkpoint_at, content_digest, inspect, small_files
 from provenance.checkpoints.weight_files import ADAPTER_CONFIG, WEIGHT_INDEX, WEIGHTS, weight_files
 from provenance.errors import CheckpointError
+from provenance.models import checkpoint_view as module
 from provenance.models.checkpoint_view import checkpoint_view
 from provenance.models.loading import load_tokenizer
 from provenance.weights.shards import Shards
@@ -124,6 +125,23 @@ def test_libraries_see_the_digested_files_and_no_other(folder: Path) -> None:
     assert not view.exists()
     with checkpoint_view(folder, "it", "nothing") as view:
         assert {path.name for path in view.iterdir() if path.is_file()} == before - {WEIGHTS}
+
+
+def test_a_tokenizer_is_checked_once_for_each_content(
+    tiny_llama: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same in another folder is known; a file that was changed is not."""
+    checked: list[str] = []
+    monkeypatch.setattr(module, "refuse_growth", lambda where, _tokenizer: checked.append(where))
+    module._check_growth.cache_clear()
+    for place in (tiny_llama, folder, folder):
+        load_tokenizer(place)
+    assert checked == [str(tiny_llama / TOKENIZER)]
+    tokenizer = json.loads((folder / TOKENIZER).read_text("utf-8"))
+    (folder / TOKENIZER).write_text(json.dumps(tokenizer | {"version": "1.0 "}), "utf-8")
+    with checkpoint_view(folder, "it", "nothing"):
+        assert checked == [str(tiny_llama / TOKENIZER), str(folder / TOKENIZER)]
+    module._check_growth.cache_clear()  # of what was not really checked
 
 
 def test_the_tokenizer_is_tokenizer_json(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

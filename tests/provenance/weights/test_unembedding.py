@@ -104,6 +104,7 @@ def test_columns_are_read_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         unembedding = opened(make_checkpoint(tmp_path / model_type, model_type))
         whole = products_of(unembedding)
         monkeypatch.setattr(module, "BLOCK_BYTES", 300)  # two rows of 24 or three of 16
+        monkeypatch.setattr(module, "UNEMBEDDING_BYTES", 300)
         assert len(list(unembedding.blocks(unembedding.tokens))) > 10
         assert products_of(unembedding).equal(whole)
         monkeypatch.undo()
