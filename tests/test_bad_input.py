@@ -335,6 +335,37 @@ def test_an_unfit_question_file_is_refused(
     assert_nothing_half_written(workplace)
 
 
+@pytest.mark.costly
+@pytest.mark.parametrize("words", [20, 300], ids=["base", "both"])
+def test_a_model_without_answers_has_no_power(pair: Pair, tmp_path: Path, words: int) -> None:
+    """Questions of 20 words exceed the context behind the base's long prompt, those of 300 behind any prompt."""
+    rows = [json.loads(line) for line in pair.cities.read_text("utf-8").splitlines()]
+    longer = tmp_path / "longer.jsonl"
+    padded = [{**row, "question": " Paris" * words + f" {row['question']}"} for row in rows]
+    longer.write_text("".join(json.dumps(row) + "\n" for row in padded), "utf-8")
+    prompt = " Paris" * 225 + " {question}"
+    done = invoke("compare", pair.base, pair.instruct, "--questions", longer, "--base-prompt", prompt, *FAST, "--json")
+    assert done.exit_code == 0
+    found = parsed(done.stdout)
+    assert {part["answered"] for part in found["funnel"].values() if part["stage"] == "base"} == {0}
+    assert {result["verdict"] for result in found["transfer"]} == {"no power"}
+    assert "not drawn" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [(("--max-new-tokens", "250"), "250 of an answer"), (("--base-prompt", " Paris" * 260 + "{question}"), "26")],
+    ids=["answer", "prompt"],
+)
+def test_a_prompt_without_room_for_an_answer_is_refused(
+    pair: Pair, workplace: Path, options: tuple[str, ...], found: str
+) -> None:
+    lines = refused("compare", pair.base, pair.instruct, "--questions", pair.cities, *options, "-q", code=2)
+    assert "at most 256 tokens" in lines[0]
+    assert found in lines[1]
+    assert_nothing_half_written(workplace)
+
+
 def test_question_sets_that_cannot_go_together_are_refused(pair: Pair, tmp_path: Path, workplace: Path) -> None:
     """Two of one name; none; one that is not there; one that asks the training questions again."""
     command = ("compare", pair.base, pair.instruct)
@@ -359,6 +390,9 @@ def test_question_sets_that_cannot_go_together_are_refused(pair: Pair, tmp_path:
         ("--instruct-prompt", "{question} or {question}", "{question} or {question}"),
         ("--db", "no url", "'no url'"),
         ("--db", "nosuch://database", "nosuch"),
+        ("--db", "postgresql+psycopg://u@h:port/runs", "h:port"),
+        ("--db", "sqlite://", "in memory"),
+        ("--db", "sqlite:///:memory:", "in memory"),
     ],
 )
 def test_unfit_options_are_refused(pair: Pair, workplace: Path, option: str, value: str, found: str) -> None:

@@ -23,6 +23,7 @@ from provenance.analyses.jobs.job_checks import (
     check_names,
     check_options,
     check_order,
+    check_room,
     check_texts,
     judging_endpoint,
     reply_judge,
@@ -46,7 +47,7 @@ from provenance.lab.manifest import question_sets
 from provenance.language.passages import read_passages
 from provenance.models.chat_template import Variables
 from provenance.models.devices import found_dtype
-from provenance.models.loading import check_config
+from provenance.models.loading import check_attention, check_config
 from provenance.neuron_lists.read_lists import NeuronSet, read_neurons
 from provenance.probe.sparse_probe import Design
 from provenance.records import OtherTokens
@@ -326,14 +327,16 @@ class Job:
 
         Raises:
             CheckpointError: A config is of no use, or a tokenizer is missing, damaged or without character offsets.
-            InputError: A prompt lacks its question, or the instruct checkpoint its chat template (a swapped pair).
+            InputError: There is no such attention; a prompt lacks its question, or leaves no room for an answer in the
+                context; or the instruct checkpoint has no chat template (a swapped pair).
         """
         collection = self.settings().collection
+        check_attention(self.attn_implementation)
         for side in sides:
             check_config(side.checkpoint.folder)
         check_order(sides, needs_template=collection["instruct"].prompt.chat)
         for side in sides:
-            collection[side.stage].prompt.render(side.tokenizer, "Why?")
+            check_room(side, collection[side.stage].prompt, self.max_new_tokens if self.responses is None else 0)
 
     def question_sets(self) -> tuple[QuestionSet, ...]:
         """The named sets, or those of the lab family, reduced to the limit.

@@ -13,6 +13,7 @@ from provenance.analyses.behaviour.asked_items import written
 from provenance.analyses.behaviour.scaled_benchmarks import ScaledBenchmarks, free_prompt
 from provenance.analyses.behaviour.side_effects import windows_of
 from provenance.analyses.jobs.effort import QUICK
+from provenance.answers.prompts import PromptFormat
 from provenance.answers.questions import QuestionSet
 from provenance.benchmarks.items import Benchmark
 from provenance.benchmarks.reply_judge import ReplyJudge
@@ -20,6 +21,7 @@ from provenance.defaults import LARGEST_SEED
 from provenance.errors import InputError
 from provenance.hub.endpoint import JUDGE, Endpoint
 from provenance.language.passages import Passages
+from provenance.models.loading import load_lexicon
 from provenance.records import Stage
 
 logger = logging.getLogger(__name__)
@@ -185,6 +187,23 @@ def check_order(sides: Sequence[OpenCheckpoint], *, needs_template: bool) -> Non
     if needs_template:
         raise swapped
     logger.warning("%s; if they are swapped, name them the other way round", swapped.found)
+
+
+def check_room(side: OpenCheckpoint, prompt: PromptFormat, new_tokens: int) -> None:
+    """Refuse a prompt that leaves no room for so many tokens of an answer, whatever the question.
+
+    Raises:
+        CheckpointError: A config is of no use.
+        InputError: The prompt lacks its question, or it and the answer exceed the context.
+    """
+    ids = prompt.render(side.tokenizer, "Why?").ids
+    context = load_lexicon(side.checkpoint.folder, side.tokenizer).context
+    if context is not None and len(ids) + new_tokens > context:
+        raise InputError(
+            f"a prompt and an answer of at most {context:,} tokens together, the context of {side.info.ref}",
+            found=f"{len(ids):,} tokens of a prompt with a short question, and {new_tokens:,} of an answer",
+            remedy="give a shorter prompt, or a smaller --max-new-tokens",
+        )
 
 
 def judging_endpoint(url: str | None, model: str | None, *, needed: bool = False) -> Endpoint | None:

@@ -140,7 +140,7 @@ def clusters(features: Features, ids: Int[np.ndarray, " k"]) -> Int[np.ndarray, 
     if ids.size < 2:
         return np.ones(ids.size, dtype=np.int64)
     values = features.answer.columns(ids).astype(np.float64)
-    centred = values - values.mean(axis=0)
+    centred = values - values.sum(axis=0) / max(1, len(values))
     norms = np.linalg.norm(centred, axis=0)
     unit = np.divide(centred, norms, out=np.zeros_like(centred), where=norms > 0)
     distance = np.clip(1 - unit.T @ unit, 0, 2)

@@ -44,21 +44,25 @@ def database_url(url: str) -> URL:
     """The parsed SQLAlchemy URL.
 
     Raises:
-        InputError: The text is no database URL.
+        InputError: The text is no database URL, there is no such kind of database, or it is gone with its connection.
     """
+    wanted = "a database URL such as sqlite:///provenance.db"
     try:
-        return make_url(url)
-    except ArgumentError as error:
-        raise InputError(
-            "a database URL such as sqlite:///provenance.db", found=repr(url), remedy="mend --db"
-        ) from error
+        parsed = make_url(url)
+    except (ArgumentError, ValueError) as error:  # of a port that is no number
+        raise InputError(wanted, found=repr(url), remedy="mend --db") from error
+    try:
+        parsed.get_dialect()
+    except NoSuchModuleError as error:
+        raise _no_driver(parsed, error) from error
+    if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
+        raise InputError(wanted, found=f"{url!r}, a database in memory", remedy="give the path of a file")
+    return parsed
 
 
 def sqlite_file(url: URL) -> Path | None:
-    """The file behind a SQLite URL; None for other databases and for databases in memory."""
-    if url.get_backend_name() != "sqlite" or url.database in (None, "", ":memory:"):
-        return None
-    return Path(str(url.database))
+    """The file behind a SQLite URL; None for other databases."""
+    return Path(str(url.database)) if url.get_backend_name() == "sqlite" else None
 
 
 def writing_engine(url: URL, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Engine:
@@ -159,12 +163,13 @@ def _reads_only(action: int, argument: str | None, *_where: str | None) -> int:
 def _engine(url: URL, **options: Any) -> Engine:
     try:
         return create_engine(url, **options)
-    except (NoSuchModuleError, ModuleNotFoundError) as error:
-        raise InputError(
-            f"a driver for {url.drivername!r} databases",
-            found=str(error),
-            remedy="install that driver, or use a sqlite:/// URL",
-        ) from error
+    except ModuleNotFoundError as error:
+        raise _no_driver(url, error) from error
+
+
+def _no_driver(url: URL, error: Exception) -> InputError:
+    remedy = "install that driver, or use a sqlite:/// URL"
+    return InputError(f"a driver for {url.drivername!r} databases", found=str(error), remedy=remedy)
 
 
 @contextmanager

@@ -146,11 +146,14 @@ def caption_layers(parts: Parts) -> list[str]:
     )
     counts = Counter(row["layer"] for row in neurons)
     held = ", ".join(f"{layer}: {count}" for layer, count in sorted(counts.items()))
-    middle = f"Activity in the base over that in the instruct checkpoint: median {compact(ratios[len(ratios) // 2])}."
+    middle = [
+        f"Activity in the base over that in the instruct checkpoint: median {compact(ratio)}."
+        for ratio in ratios[len(ratios) // 2 :][:1]  # none where a model has no answers
+    ]
     return [
         *lede,
         f"H-Neurons by layer: {held}.",
-        *([middle] if ratios else []),
+        *middle,
         *_direction_words(panels),
         f"Drawn from {source(parts)}.",
     ]

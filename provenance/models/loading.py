@@ -23,11 +23,12 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from provenance.architectures import Layout
 from provenance.checkpoints.names import CONFIG, TOKENIZER_CORES, read_json_object
 from provenance.checkpoints.opening import opening
-from provenance.errors import CheckpointError
+from provenance.errors import CheckpointError, InputError
 from provenance.models.checkpoint_view import checkpoint_view
 from provenance.models.claimed_sizes import AutoClass, refuse_larger
 from provenance.models.devices import DTYPES, found_device, found_dtype, gpu_bytes
@@ -148,7 +149,7 @@ def load_model(
     device = found_device(device)
     dtype = found_dtype(dtype, device)
     with ExitStack() as kept:
-        view = kept.enter_context(_model_view(folder))
+        view = kept.enter_context(_model_view(folder, attn_implementation))
         config = _checked_config(view, folder)
         scratch = Path(kept.enter_context(tempfile.TemporaryDirectory(prefix="provenance-")))
         size = DTYPES[dtype].itemsize * sum(math.prod(slot.shape) for slot in Shards(folder).slots())
@@ -209,6 +210,21 @@ def _context(config: PreTrainedConfig) -> int | None:
     return context
 
 
+def check_attention(name: str | None) -> None:
+    """Refuse a name of an attention that `transformers` has not, before hours of work; None is its default.
+
+    Raises:
+        InputError: There is none, or it is code of the hub.
+    """
+    known = ("eager", *ALL_ATTENTION_FUNCTIONS)
+    if name is not None and name not in known:
+        raise InputError(
+            f"an attention of transformers: {', '.join(known)}",
+            found=repr(name),
+            remedy="give one of them, or leave --attn-implementation out",
+        )
+
+
 def check_config(folder: Path) -> None:
     """Build the model without memory and weights, so that a config of no use fails before hours of work.
 
@@ -219,9 +235,10 @@ def check_config(folder: Path) -> None:
         _checked_config(view, folder)
 
 
-def _model_view(folder: Path) -> AbstractContextManager[Path]:
+def _model_view(folder: Path, attn_implementation: str | None = None) -> AbstractContextManager[Path]:
     wanted = f"a model that transformers can load from {folder}"
-    return checkpoint_view(folder, wanted, MODEL_REMEDY, Shards(folder).headers())
+    remedy = MODEL_REMEDY if attn_implementation is None else f"leave --attn-implementation out, or {MODEL_REMEDY}"
+    return checkpoint_view(folder, wanted, remedy, Shards(folder).headers())
 
 
 def _checked_config(view: Path, folder: Path) -> PreTrainedConfig:

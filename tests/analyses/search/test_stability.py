@@ -312,3 +312,4 @@ def test_clusters_are_groups_whose_every_pair_correlates() -> None:
     np.testing.assert_array_equal(clusters(features, ids[[1, 0]]), [1, 2])
     assert clusters(features, ids[:1]).tolist() == [1]
     assert clusters(features, ids[:0]).tolist() == []
+    assert clusters(features.take(np.zeros(200, dtype=bool)), ids[:3]).tolist() == [1, 2, 3]
