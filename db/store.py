@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Literal, Self
 
-from sqlalchemy import Connection, Engine, delete, insert, select, update
+from sqlalchemy import Connection, Engine, and_, delete, insert, select, update
 
 from provenance.db.connection import migrate
 from provenance.db.connection.connect import BUSY_TIMEOUT_S, database_url, store_errors, writing_engine
@@ -24,6 +24,9 @@ from provenance.errors import StoreError
 from provenance.records import CheckpointInfo, Question, Task
 from provenance.stages import StageTime, together
 from provenance.table_declaration import rows_of
+
+_FINISHED = and_(Run.status == "done", Run.content_digest.is_not(None)).label("finished")
+"""Whether a run has finished, and its results are here: a large run that is saved again has none for a while."""
 
 
 def utc_now() -> str:
@@ -95,17 +98,17 @@ class Store:
         """Start a run, or resume the one with the same key, which keeps its first versions.
 
         It has the references that were given, now or when it was resumed, not those that the same content has
-        elsewhere in the database.
+        elsewhere in the database. One that has finished stays finished while its results are computed again.
 
         Returns:
             The run's id.
         """
         refs = {"base_ref": base.ref, "instruct_ref": instruct.ref}
         with self.transaction() as connection:
-            known = connection.execute(select(Run.id, Run.resumed).where(Run.key == key)).first()
+            known = connection.execute(select(Run.id, Run.resumed, _FINISHED).where(Run.key == key)).first()
             if known is not None:
-                again = {"status": "running", "resumed": known.resumed + 1, **refs}
-                connection.execute(update(Run).where(Run.id == known.id).values(**again))
+                again = {} if known.finished else {"status": "running", "resumed": known.resumed + 1}
+                connection.execute(update(Run).where(Run.id == known.id).values(**again, **refs))
                 return int(known.id)
             values = {
                 "key": key,
@@ -123,14 +126,14 @@ class Store:
 
     def finished(self, key: str) -> int | None:
         """Id of the run with this key, if it has finished and its results are here."""
-        chosen = select(Run.id).where(Run.key == key, Run.status == "done", Run.content_digest.is_not(None))
+        chosen = select(Run.id).where(Run.key == key, _FINISHED)
         with self.transaction() as connection:
             found = connection.execute(chosen).scalar_one_or_none()
         return None if found is None else int(found)
 
     def finished_keys(self) -> frozenset[str]:
         """Keys of all runs that `finished` finds."""
-        chosen = select(Run.key).where(Run.status == "done", Run.content_digest.is_not(None))
+        chosen = select(Run.key).where(_FINISHED)
         with self.transaction() as connection:
             return frozenset(connection.execute(chosen).scalars())
 
@@ -141,11 +144,16 @@ class Store:
         stages: Sequence[StageTime],
         peak_memory_bytes: int,
     ) -> None:
-        """Record how a run ended, what its stages took over all its parts, and its peak memory."""
+        """Record how a run ended, what its stages took over all its parts, and its peak memory.
+
+        Of one that had finished before nothing changes: what it took is what it took first.
+        """
         with self.transaction() as connection:
-            before = connection.execute(select(Run.peak_memory_bytes).filter_by(id=run_id)).first()
+            before = connection.execute(select(Run.peak_memory_bytes, _FINISHED).where(Run.id == run_id)).first()
             if before is None:
                 raise _no_run(run_id)
+            if before.finished:
+                return
             _add_stages(connection, run_id, stages)
             values = {
                 "status": status,

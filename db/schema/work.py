@@ -84,7 +84,7 @@ class Run(Base):
     seed: Mapped[int] = said("Seed of everything random.", BigInteger)
     versions: Mapped[dict[str, Any]] = said("Versions of the toolkit and of libraries.")
     status: Mapped[str] = said("`running`, `done` or `failed`.")
-    resumed: Mapped[int] = said("Times that the same command was given again.")
+    resumed: Mapped[int] = said("Times that the same command was given again before it had finished.")
     started_utc: Mapped[str] = said("Start, in UTC.")
     finished_utc: Mapped[str | None] = said("End, in UTC; NULL before it.")
     peak_memory_bytes: Mapped[int | None] = said("Largest resident memory.", BigInteger, unit="bytes")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from sqlalchemy import text
@@ -54,23 +55,38 @@ def test_a_run_keeps_settings_versions_seed_times_and_memory(store: Store) -> No
     assert row["started_utc"] <= row["finished_utc"]
 
 
-def test_the_times_of_a_resumed_run_add_up_and_are_no_part_of_its_digest(finished: str) -> None:
-    before = run_query(finished, "run").records()[0]
-    with Store.open(finished) as store:
-        again = [StageTime.of("ask", 3.0, 900, "tokens", 0.25), StageTime.of("saving", 0.5, 64, "rows")]
-        store.finish_run(begin(store), "done", again, 1)
-    found = run_query(finished, "stages")
-    assert found.rows == (
-        ("drift", 12.5, None, "", None, None, None),
+def test_the_times_of_a_resumed_run_add_up(store: Store) -> None:
+    first = begin(store)
+    store.finish_run(first, "failed", [StageTime.of("ask", 1.0, 700, "tokens", 0.5)], 10)
+    again = [StageTime.of("ask", 3.0, 900, "tokens", 0.25), StageTime.of("saving", 0.5, 64, "rows")]
+    store.finish_run(begin(store), "done", again, 1)
+    assert run_query(store.url, "stages", {"run": first}).rows == (
         ("ask", 4.0, 1600, "tokens", 400.0, 0.5, None),
         ("saving", 0.5, 64, "rows", 128.0, None, None),
     )
-    after = run_query(finished, "run").records()[0]
-    assert (after["content_digest"], after["peak_memory_bytes"]) == (
-        before["content_digest"],
-        before["peak_memory_bytes"],
-    )
+    assert scalar(store, "SELECT peak_memory_bytes FROM run") == 10
+
+
+@pytest.mark.parametrize("ended", ["done", "failed"])
+def test_a_finished_run_that_is_given_again_stays_as_it_is(finished: str, ended: Literal["done", "failed"]) -> None:
+    """It took what it took first; a failure meanwhile has changed none of its results."""
+    kept = [run_query(finished, name).rows for name in ("run", "stages")]
+    with Store.open(finished) as store:
+        run = begin(store)
+        assert [run_query(finished, name).rows for name in ("run", "stages")] == kept
+        store.finish_run(run, ended, [StageTime.of("ask", 3.0, 900, "tokens", 0.25)], 10**12)
+    assert [run_query(finished, name).rows for name in ("run", "stages")] == kept
     assert info(finished).runs[0]["intact"] is True
+
+
+def test_a_run_whose_results_are_gone_is_resumed(finished: str) -> None:
+    """As after a kill while a large one was saved again."""
+    with Store.open(finished) as store:
+        with store.transaction() as connection:
+            connection.execute(text("UPDATE run SET content_digest = NULL"))
+        begin(store)
+        assert scalar(store, "SELECT status FROM run") == "running"
+        assert scalar(store, "SELECT resumed FROM run") == 1
 
 
 def test_a_checkpoint_is_known_by_its_digest_whatever_its_name(store: Store) -> None:
