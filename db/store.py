@@ -117,6 +117,7 @@ class Store:
                 "command": command,
                 "settings": dict(settings),
                 "seed": seed,
+                "quick": bool(settings.get("quick")),
                 "versions": dict(versions),
                 "status": "running",
                 "resumed": 0,

@@ -13,6 +13,11 @@ from provenance.errors import InputError
 LONGEST_NAME = 40  # characters of a concept or a label, which stand in headings and legends
 
 
+def quick_look(setting: str) -> str:
+    """Note that there were few draws, with the setting to leave out."""
+    return f"A quick look, with few draws; leave {setting} out for numbers to report."
+
+
 @dataclass(frozen=True)
 class Concept:
     """What the neurons of a run are about: the name of it, and the labels of answers with it and without.

@@ -444,7 +444,7 @@ class Job:
         repeated = {} if self.replicates == 1 else {"replicates": self.replicates}
         listed = {"neurons_sha256": given.digest if given else None}
         asked = {"behaviour": scaling.recorded()} if scaling.benchmarks else {}
-        settings = asdict(self.settings())
+        settings = asdict(self.settings()) | ({"quick": True} if self.effort != FULL else {})
         if answers is not None:
             settings |= answers.recorded()
             settings["collection"] = {

@@ -28,7 +28,7 @@ FROM v_run r ORDER BY r.run_id
 """
 
 _RUN = """
-SELECT run_id AS run, command, run_key, status, resumed, seed, settings, versions, started_utc, finished_utc,
+SELECT run_id AS run, command, run_key, status, resumed, seed, quick, settings, versions, started_utc, finished_utc,
        peak_memory_bytes, content_digest, overall, base, base_digest, base_dtype, instruct,
        instruct_digest, instruct_dtype, model_type, layers, neurons_per_layer, hidden_size
 FROM v_run WHERE run_id = :run
@@ -62,7 +62,7 @@ GROUP BY s.id, s.name, s.title, s.updated_utc ORDER BY s.updated_utc DESC, s.id 
 
 _STUDY = """
 SELECT s.name AS study, s.title, m.name AS family, m.kind, m.base, m.instruct, m.run_id AS run, m.reason, r.overall,
-       r.seed
+       r.seed, r.quick
 FROM study s JOIN study_member m ON m.study_id = s.id
 LEFT JOIN run r ON r.id = m.run_id
 WHERE s.name = :study ORDER BY m.position

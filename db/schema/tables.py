@@ -60,7 +60,7 @@ __all__ = [
     "TaskRow",
 ]
 
-REVISIONS = ("0.2.0_18",)
+REVISIONS = ("0.2.0_19",)
 """Schemas that this release can read or upgrade, oldest first; each named after the version that it came with."""
 HEAD = REVISIONS[-1]
 

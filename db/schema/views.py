@@ -89,7 +89,7 @@ V_RUN = View(
         *_heads("r.id"),
         *_of(_RUN, "r", ["status", "resumed"]),
         ViewColumn("h_neurons", "COALESCE(p.n_h_neurons, l.n_neurons)", "H-Neurons; NULL where none are looked at."),
-        *_of(_RUN, "r", ["overall", "seed", "started_utc", "finished_utc"]),
+        *_of(_RUN, "r", ["overall", "seed", "quick", "started_utc", "finished_utc"]),
         *_of(_CHECKPOINT, "i", ["model_type", "layers", "neurons_per_layer", "hidden_size"]),
         ViewColumn("base_digest", "b.digest", "SHA-256 over the digests of the base's files."),
         ViewColumn("base_dtype", "b.dtype", "Storage dtype of the base's MLP weights."),

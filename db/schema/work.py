@@ -82,6 +82,7 @@ class Run(Base):
     command: Mapped[str] = said("Command, with the negative control if it is one.")
     settings: Mapped[dict[str, Any]] = said("Every setting that changes a number.")
     seed: Mapped[int] = said("Seed of everything random.", BigInteger)
+    quick: Mapped[bool] = said("Whether there were few draws, for a first look.")
     versions: Mapped[dict[str, Any]] = said("Versions of the toolkit and of libraries.")
     status: Mapped[str] = said("`running`, `done` or `failed`.")
     resumed: Mapped[int] = said("Times that the same command was given again before it had finished.")

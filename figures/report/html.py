@@ -31,7 +31,7 @@ from provenance.figures.wording.evidence_words import claim_table
 from provenance.figures.wording.run_words import TITLES, RunKind, concept_of, control_words, first, list_words, run_kind
 from provenance.files import write_whole
 from provenance.records import MARKS
-from provenance.words import HALLUCINATION, Concept
+from provenance.words import HALLUCINATION, Concept, quick_look
 
 FILE_NAME = "report.html"
 SLIM = 72  # characters of a line in half of a printed page
@@ -113,7 +113,7 @@ def _page(results: Results, figures: Attempt) -> str:
             run=about,
             kind=kind,
             title=_title(kind, about, concept),
-            control=control_words(about),
+            warnings=_warnings(about),
             scope=concept.worded(list_words(results)),
             source=first(results["neuron-list"]).get("source", ""),
             lineage=bool(results["lineage"].rows),
@@ -124,6 +124,12 @@ def _page(results: Results, figures: Attempt) -> str:
         )
     )
     return with_manifest(page, about, contents["claims"])
+
+
+def _warnings(about: Record) -> list[str]:
+    """What stands above everything else: that there is nothing to find, and that this was a first look."""
+    quick = quick_look("--quick") if about["quick"] else ""
+    return [words for words in (control_words(about), quick) if words]
 
 
 def _title(kind: RunKind, about: Record, concept: Concept) -> str:

@@ -1,5 +1,6 @@
 """The report of a study: one page over all its families, with links to the report of each."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from provenance.figures.tables.result_tables import ReportTable
 from provenance.figures.tables.study import QUERIES, literature_table, members_table, replicates_table, unfinished_table
 from provenance.figures.wording.run_words import concept_of
 from provenance.files import write_whole
+from provenance.words import quick_look
 
 _OF_CLAIMS = ("claim", "verdict", "decided_by", "value", "relation", "bar", "against")
 
@@ -47,7 +49,7 @@ def _sentence(database: Source, member: Record) -> str | None:
 
 
 def _summary(database: Source, member: Record) -> dict[str, Any]:
-    kept = {name: member[name] for name in ("family", "kind", "base", "instruct", "run", "reason", "overall")}
+    kept = {name: member[name] for name in ("family", "kind", "base", "instruct", "run", "reason", "overall", "quick")}
     if member["run"] is None:
         return {**kept, "claims": []}
     claims = run_query(database, "claims", {"run": member["run"]}).records()
@@ -98,6 +100,10 @@ def write_study(url: str, study: str, out: Path) -> dict[str, Any]:
     return {**files, "not_drawn": failed} if failed else files
 
 
+def _warnings(members: Sequence[Record]) -> list[str]:
+    return [quick_look("quick = true")] if any(member["quick"] for member in members) else []
+
+
 def study_html(source: Source, study: str, figures: Attempt) -> str:
     """The report of a study as HTML text."""
     with reading(source) as database:
@@ -111,6 +117,7 @@ def study_html(source: Source, study: str, figures: Attempt) -> str:
             study=study,
             title=members[0]["title"] if members else study,
             members=members,
+            warnings=_warnings(members),
             figures=[inline(number, figure) for number, figure in enumerate(figures.figures)],
             not_drawn=sorted(figures.failed.items()),
             tables=tables,

@@ -5,7 +5,7 @@ readable there, not that the base model uses it.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import accumulate
 from typing import Literal
 
@@ -163,11 +163,15 @@ def source(parts: Mapping[str, QueryResult]) -> str:
     if "study" in parts:
         rows = parts["study"].records()
         runs = ", ".join(f"{row['run']} ({row['family']})" for row in rows if row["run"] is not None)
-        return f"study {rows[0]['study']}: run {runs}"
+        return f"study {rows[0]['study']}: run {runs}{_quick(rows)}"
     run = first(parts["run"])
     control = control_of(run)
-    said = f", a negative control ({control})" if control else ""
+    said = (f", a negative control ({control})" if control else "") + _quick([run])
     return f"run {run['run']} ({run['run_key'][:12]}) of {run['base']} and {run['instruct']}{said}"
+
+
+def _quick(runs: Iterable[Record]) -> str:
+    return ", a quick look with few draws" if any(run["quick"] for run in runs) else ""
 
 
 def identifier(parts: Mapping[str, QueryResult]) -> str:

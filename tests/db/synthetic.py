@@ -401,11 +401,13 @@ def begin(
     )
 
 
-def stored_run(store: Store, report: OriginReport, key: str = "k1", *, command: str = "compare") -> int:
+def stored_run(
+    store: Store, report: OriginReport, key: str = "k1", *, command: str = "compare", **settings: object
+) -> int:
     """Writes a whole finished run and returns its id."""
     for name, digest in digests_of(report).items():
         store.add_questions(name, digest, f"{name}.jsonl", questions_of())
-    run_id = begin(store, key, command=command)
+    run_id = begin(store, key, command=command, **settings)
     store.save(run_id, report, digests_of(report))
     store.finish_run(
         run_id, "done", [StageTime.of("drift", 12.5), StageTime.of("ask", 1.0, 700, "tokens", 0.5)], 123_456_789

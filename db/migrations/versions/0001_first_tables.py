@@ -1,6 +1,6 @@
 """The schema of 0.2.0; new databases are made from the tables themselves, later versions upgrade from here."""
 
-revision = "0.2.0_18"
+revision = "0.2.0_19"
 down_revision = None
 branch_labels = None
 depends_on = None

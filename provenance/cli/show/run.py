@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from provenance.cli.show.tables import print_tables
+from provenance.words import quick_look
 
 
 def print_run(summary: Mapping[str, Any], console: Console, *, verbose: bool = False) -> None:
@@ -21,10 +22,10 @@ def print_run(summary: Mapping[str, Any], console: Console, *, verbose: bool = F
     about = first(results["run"])
     name, *second = dict.fromkeys((about["base"], about["instruct"]))  # a run may be about one checkpoint
     say_parts((name, *(f"→ {other}" for other in second)), console)
-    for words in (control_words(about), overall(results), concept_of(results).worded(list_words(results))):
+    quick = quick_look("--quick") if about["quick"] else ""
+    for words in (control_words(about), overall(results), concept_of(results).worded(list_words(results)), quick):
         if words:
             console.print(f"\n{words}", style="bold", highlight=False, markup=False)
-    say_quick(summary, console)
     console.print()
     print_tables(terminal_sections(results, verbose=verbose), console)
     for note in summary.get("notes", ()):
@@ -56,13 +57,6 @@ def print_list(meanings: Mapping[str, str], console: Console) -> None:
         width = max(map(len, meanings), default=0) + 2
         for name, meaning in meanings.items():
             say(f"{name:<{width}}{meaning}", console)
-
-
-def say_quick(summary: Mapping[str, Any], console: Console) -> None:
-    """Note that a run was only a first look, if it was."""
-    if summary.get("quick"):
-        words = "A quick look, with few draws; leave --quick out for numbers to report."
-        console.print(f"\n{words}", style="bold", highlight=False, markup=False)
 
 
 def say(words: str, console: Console) -> None:

@@ -11,6 +11,7 @@ from provenance.cli.options.planned_work import works_of, works_of_timeline
 from provenance.cli.show.run import say
 from provenance.cli.show.tables import print_tables
 from provenance.errors import ProvenanceError
+from provenance.words import quick_look
 
 if TYPE_CHECKING:
     from provenance.analyses.studies.study_file import Member
@@ -22,6 +23,8 @@ def print_study(summary: Mapping[str, Any], console: Console) -> None:
     from provenance.figures.report.study import study_tables
 
     say(f"{summary['study']}: {summary['title']}", console)
+    if any(member["quick"] for member in summary["members"]):
+        say(quick_look("quick = true"), console)
     print_tables(study_tables(summary["database"], summary["study"], brief=True), console)
 
 

@@ -1,5 +1,6 @@
 """The report: self-contained, verdict first, the rest folded, nothing from outside obeyed as markup."""
 
+import io
 import json
 import re
 from dataclasses import asdict, replace
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from markupsafe import escape
 from matplotlib.figure import Figure
+from rich.console import Console
 from sqlalchemy import URL, Engine
 from sqlalchemy import text as sql
 from synthetic import (
@@ -31,12 +33,16 @@ from synthetic_evidence import compliance_report_of, replies_of
 
 from provenance.analyses.jobs.given_answers import concept_of
 from provenance.analyses.results.reports import Evidence
+from provenance.cli.show.run import print_run
+from provenance.cli.show.study import print_study
 from provenance.db.connection.connect import reading_engine
 from provenance.db.reading import run_query
 from provenance.db.store import Store
+from provenance.db.studies import study_of_runs
 from provenance.errors import InputError
-from provenance.figures.gallery import Attempt, attempted
+from provenance.figures.gallery import Attempt, attempted, drawn
 from provenance.figures.report.html import by_width, report_html, write_report, write_results
+from provenance.figures.report.study import study_html, study_summary
 from provenance.figures.tables.comparison import H_NEURONS_SHOWN
 from provenance.figures.tables.result_tables import ReportTable
 from provenance.words import LONGEST_NAME
@@ -586,6 +592,26 @@ def test_a_negative_control_says_so_before_its_verdict_and_a_real_run_does_not(t
     if "--control" in command:
         assert html.index(says) < html.index('<section id="verdict"')
         assert "a negative control (permuted-index)" in html  # in each figure's metadata
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_a_quick_look_says_so_first_and_in_every_caption(tmp_path: Path, quick: bool) -> None:
+    """In the report of the run and of its study, on the terminal, and as a column."""
+    url = f"sqlite:///{tmp_path / 'quick.db'}"
+    with Store.open(url) as store:
+        stored_run(store, report_of(), **({"quick": True} if quick else {}))
+        study_of_runs(store, "one", "One run", [1])
+    says = "A quick look, with few draws; leave {} out for numbers to report."
+    page = undrawn_html(url)
+    assert (page.find(says.format("--quick")) in range(page.index('<section id="verdict"'))) == quick
+    assert (says.format("quick = true") in study_html(url, "one", Attempt([], {}))) == quick
+    [caption] = [each.caption for each in drawn(url) if each.spec.name == "figure_4a"]
+    assert ("a quick look with few draws" in caption[-1]) == quick
+    console = Console(file=io.StringIO(), width=200)
+    print_study(study_summary(url, "one") | {"database": url}, console)
+    print_run({"database": url, "run": 1}, console)
+    assert [says.format(name) in console.file.getvalue() for name in ("quick = true", "--quick")] == [quick, quick]
+    assert run_query.run_query(url, "run", {"run": 1}).records()[0]["quick"] == quick
 
 
 def test_the_report_of_a_timeline_has_its_points_its_probe_and_no_claim(timeline: str) -> None:
