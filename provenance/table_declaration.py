@@ -39,6 +39,13 @@ OVER_ALL = 0
 SCOPES = {"stage": "model", "dataset": "question set", "claim": "claim", MEMBER: "family", REPLICATE: "replicate"}
 """Labels of what tables belong to."""
 
+_OF_ESTIMATES = {
+    "_low": "Lower end of the 95 % interval. ",
+    "_high": "Upper end of the 95 % interval. ",
+    "_n": "What the estimate is over, in number: rows, unless it says otherwise. ",
+}
+"""What stands before the meaning of an estimate, for the columns beside it."""
+
 
 @dataclass(frozen=True)
 class Stored:
@@ -97,7 +104,8 @@ class Column:
     def stored(self) -> Iterator[Stored]:
         """Its SQL columns."""
         for name, kind, nullable in self._parts():
-            yield Stored(name, kind, nullable, self.key, self.about, self.unit)
+            part = _OF_ESTIMATES.get(name.removeprefix(self.sql), "") if self.kind is Estimate else ""
+            yield Stored(name, kind, nullable, self.key, part + self.about, self.unit)
 
     def _parts(self) -> Iterator[tuple[str, type, bool]]:
         if self.kind is Estimate:

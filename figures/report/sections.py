@@ -206,7 +206,7 @@ BRIEF: Mapping[RunKind, Sequence[Section]] = {
     "drift": (drift, _most_changed_layers),
     "lineage": (lineage,),
     "trace": (
-        _points("forced", "forced_random_p95", "n_faithful", title="Readable at each point"),
+        _points("forced", "forced_random_p95", "own", title="Readable at each point"),
         _points("mean_stability_rank", "null_mean", "p_value", "correlation_h", title="Kept up to the last point"),
     ),
     "intervention": (

@@ -23,7 +23,8 @@ def test_columns_query_names_every_table_and_every_declared_column_with_its_mean
         for column in said.columns:
             for part in column.stored():
                 row = found[said.name, part.name]
-                assert (row["unit"], row["meaning"]) == (column.unit, in_sql(column.about))
+                assert (row["unit"], row["meaning"]) == (column.unit, in_sql(part.about))
+                assert row["meaning"].endswith(in_sql(column.about))
                 assert row["meaning"], f"{cls.__name__}.{column.name} says nothing"
         for part in said.per_neuron:
             assert found[said.bulk, part.name]["meaning"] == in_sql(part.about)
