@@ -30,9 +30,9 @@ _BAR = 0.66
 ROOM_FOR_THIRDS = 30  # an axis over more than that has room for decades alone
 WIDEST = (1e-3, 1e3)  # an interval over two neurons may span many decades; a mark beyond stands at the edge
 _MARKS = (
-    ("less", "changed less than like neurons, p < 0.05", style.BLUE, style.BLUE, "o"),
+    ("less", "changed less than like neurons, one-sided p < 0.05", style.BLUE, style.BLUE, "o"),
     ("neither", "not distinguishable from them", "white", style.BLUE, "o"),
-    ("more", "changed more than like neurons, p < 0.05", style.ORANGE, style.ORANGE, "D"),
+    ("more", "changed more than like neurons, one-sided p < 0.05", style.ORANGE, style.ORANGE, "D"),
 )
 
 

@@ -169,7 +169,7 @@ def clusters(results: Results) -> ReportTable | None:
     )
     if len(several) > CLUSTERS_SHOWN:
         note += f" The {CLUSTERS_SHOWN} largest; all: provenance query clusters."
-    header = ("model", "cluster", "neurons", "in the probe", "used", "highest frequency", "most often selected")
+    header = ("model", "cluster", "neurons", "H-Neurons", "used", "highest frequency", "most often selected")
     return ReportTable("Clusters", note, header, rows)
 
 

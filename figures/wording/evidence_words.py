@@ -88,7 +88,8 @@ def power_sentence(rows: Sequence[Record]) -> str:
     each = (f"{detectable_words(row)} against {against_words(row)} (SD {compact(row['sd'])})" for row in rows)
     unit = rows[0]["unit"]
     end = "Largest" if unit == "factor of change" else "Smallest"
-    return f"{end} {unit} found with 80 % power (k = {_ks(rows)}{n}): {', '.join(each)}."
+    counted = "number of " if unit == "shared neurons" else ""
+    return f"{end} {counted}{unit} found with 80 % power (k = {_ks(rows)}{n}): {', '.join(each)}."
 
 
 def _ks(rows: Sequence[Record]) -> str:

@@ -82,7 +82,7 @@ def list_words(results: Mapping[str, QueryResult]) -> str:
             "here."
         )
     if kind == "drift":
-        return "No forward pass was run, and no list of neurons was given: this is about all neurons."
+        return "This is about all neurons."
     if kind == "intervention":
         return "The neurons that were scaled are those of a list; whether they are H-Neurons was not tested here."
     if kind == "lineage":

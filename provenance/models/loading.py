@@ -220,7 +220,7 @@ def check_attention(name: str | None) -> None:
     if name is not None and name not in known:
         raise InputError(
             f"an attention of transformers: {', '.join(known)}",
-            found=repr(name),
+            found=name,
             remedy="give one of them, or leave --attn-implementation out",
         )
 

@@ -67,13 +67,19 @@ def test_a_negative_control_says_so_before_its_sentence(tmp_path: Path) -> None:
     assert text.index("Negative control: permuted-index.") < text.index("The H-Neurons are readable")
 
 
-def test_a_comparison_fits_one_screen_and_says_what_decided(finished: str) -> None:
+def test_a_comparison_fits_one_screen_and_says_what_decided(finished: str, tmp_path: Path) -> None:
     """Each claim has one condition: the first that failed, and how many more did, or the last that was shown."""
     files = {"report": "out/report.html", "figures": ["out/a.svg"]}
     text = printed(finished, 80, **files)
     assert len(text.splitlines()) <= 40 - 2
-    quick = printed(finished, 80, **files, quick=True)
-    assert len(quick.splitlines()) == len(text.splitlines()) + 2  # with the blank line before it
+    with Store.open(f"sqlite:///{tmp_path / 'quick.db'}") as store:
+        run = stored_run(store, report_of(), quick=True)
+        quick = printed(store.url, 80, run=run, **files)
+    told = "A quick look, with few draws; leave --quick out for numbers to report."
+    assert told not in text
+    assert told in quick
+    tables = [each.partition("database:")[0].count("\n") for each in (text, quick)]  # paths may take more lines
+    assert tables[1] == tables[0] + 2  # with the blank line before it
     for words in (
         "org/base → org/instruct@0123abc",
         "descendant",

@@ -133,7 +133,7 @@ def caption_of(rows: list[dict[str, Any]], sets: list[dict[str, Any]], tests: li
         return QueryResult(tuple(records[0]), tuple(tuple(row.values()) for row in records)) if records else NONE
 
     NONE = QueryResult((), ())
-    run = {"run": 1, "run_key": "k", "command": "compare", "base": "org/base", "instruct": "org/it"}
+    run = {"run": 1, "run_key": "k", "command": "compare", "base": "org/base", "instruct": "org/it", "quick": False}
     probes = [{"stage": "instruct", "n_h_neurons": 9, "n_neurons": 12}]
     parts = {"run": result([run]), "probes": result(probes), "ladder": result(rows), "transfer": result(sets),
              "power": result(tests), "drift": NONE, "neuron-list": NONE}  # fmt: skip

@@ -355,7 +355,7 @@ def test_the_report_of_a_drift_run_makes_no_claim_about_a_list_that_was_not_give
         "Verdict", "Parameter evolution", "Figures", "Appendices", "Drift by layer", "Lineage", "Weights by kind",
         "Configuration", "Time by stage", "Method in short", "Settings and provenance",
     ]  # fmt: skip
-    assert "no list of neurons was given" in text
+    assert "This is about all neurons." in text
     assert "no power" not in text
     assert "Did the H-Neurons change less" not in text
     assert "H-Neurons, k" not in text

@@ -169,8 +169,8 @@ def test_power_is_in_the_words_of_drift_overlap_and_its_own_table(stored: Any) -
     words = "Largest factor of change found with 80 % power (k = 6): 0.79 against Δ up and down; layer (SD 0.11)."
     assert drift(found).note.endswith(words)
     assert overlap(found).note.endswith(
-        "Smallest shared neurons found with 80 % power (k = 6): none against the same searches on shuffled labels "
-        "(SD 0.5)."
+        "Smallest number of shared neurons found with 80 % power (k = 6): none against the same searches on shuffled "
+        "labels (SD 0.5)."
     )
     assert column(power_table(found), "against")[1] == "negative weights; Δ up and down; layer"
     assert column(power_table(found), "smallest detectable") == ["0.79", "0.79", "none"]

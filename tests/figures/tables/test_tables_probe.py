@@ -91,7 +91,7 @@ def test_clusters_of_one_neuron_are_counted_and_not_listed(results: dict[str, Qu
     table = clusters(results)
     assert [row[0] for row in table.rows] == ["instruct", "base"]
     assert cells(table, "neurons") == ["2", "2"]
-    assert cells(table, "in the probe") == ["1", "1"]
+    assert cells(table, "H-Neurons") == ["1", "1"]
     total = len(results["clusters"].rows)
     assert f"clusters of more than one: 2 of {total}." in table.note
 
