@@ -42,7 +42,7 @@ START_S = 12  # imports, and figures and report
 TOKEN_S = 12e-6  # sampling, judging, reading and storing answers: the lab pair, beside its forward passes
 SEARCH_S = 0.5  # a probe and what it is compared with: the lab pair
 DRAW_S = 0.042  # a shuffled search or half-sample: the lab pair at full effort and at `--quick`
-VALUE_S = 0.28e-6  # the same by captured value of a training response: a pair of 270 million parameters
+VALUE_S = 0.07e-6  # the same by captured value of a training response: pairs of 37 thousand to 2.3 million neurons
 
 # Directions in the residual stream: a regression for each of five folds and penalties in each layer, and one of all.
 FOLDS = 5
