@@ -72,6 +72,22 @@ def test_the_readme_shows_how_the_output_of_the_demo_ends(workplace: Path, tmp_p
     assert [line.rstrip() for line in done.stdout.splitlines()[-len(shown) :]] == shown
 
 
+def test_the_page_on_weights_shows_what_its_commands_print(workplace: Path, tmp_path: Path) -> None:
+    """On a terminal of 100 columns, from the pair's names to the last table."""
+    page = (ROOT / "docs" / "weights.md").read_text("utf-8")
+    listed, compared = re.findall("(?m)^provenance (query|compare)(.+list.csv)$", page)[-2:]
+    environment = {**os.environ, **ONE_THREAD, "PYTHONPATH": str(ROOT), "COLUMNS": "100"}
+    shutil.copyfile(workplace / "provenance.db", tmp_path / "provenance.db")
+    for name, rest in (listed, compared):
+        command = f"{sys.executable} -m provenance {name}{rest}"
+        done = subprocess.run(  # noqa: S602 - of our own page
+            command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+        )
+    [shown] = re.findall("(?ms)^```text\n(.+?)^```$", page)
+    lines = [line.rstrip() for line in done.stdout.splitlines()]
+    assert lines[: len(shown.splitlines())] == shown.splitlines()
+
+
 def test_the_probe_reads_held_out_questions_of_inherited(summaries: dict[str, Summary]) -> None:
     assert summaries["inherited"]["identification"]["auroc"]["estimate"] >= 0.90
 
