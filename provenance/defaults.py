@@ -18,7 +18,7 @@ CORRELATION_RESPONSES = 128  # some thousand tokens: enough to tell a correlatio
 SELFTEST_DRAWS = 200  # a rate of 5 % is then known to within 3 %
 """Made-up pairs of each kind for the calibration."""
 LARGEST_SEED = 2**32 - 1
-"""What every generator takes, and a database beside it the seeds of replicates that follow."""
+"""Every generator takes it."""
 DATABASE = "sqlite:///provenance.db"
 """URL of the neuron database, in the working folder."""
 OUT = Path("provenance-out")

@@ -40,9 +40,9 @@ SCOPES = {"stage": "model", "dataset": "question set", "claim": "claim", MEMBER:
 """Labels of what tables belong to."""
 
 _OF_ESTIMATES = {
-    "_low": "Lower end of the 95 % interval. ",
-    "_high": "Upper end of the 95 % interval. ",
-    "_n": "What the estimate is over, in number: rows, unless it says otherwise. ",
+    "_low": "Lower bound (2.5 %) of this: ",
+    "_high": "Upper bound (97.5 %) of this: ",
+    "_n": "n of this: ",
 }
 """What stands before the meaning of an estimate, for the columns beside it."""
 

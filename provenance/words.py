@@ -10,12 +10,8 @@ from typing import Any
 from provenance.cells import NOTHING, fixed, visible
 from provenance.errors import InputError
 
+QUICK_LOOK = "A quick look, with few draws; leave quick out for numbers to report."
 LONGEST_NAME = 40  # characters of a concept or a label, which stand in headings and legends
-
-
-def quick_look(setting: str) -> str:
-    """Note that there were few draws, with the setting to leave out."""
-    return f"A quick look, with few draws; leave {setting} out for numbers to report."
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,12 @@
 """Comparisons and studies over a Ray cluster through the command line. Whole commands run where Ray is installed."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 from comparison import UNDRAWN, Finished, ForkedCli, Pair, error_lines, invoke, numbers, parsed, refused
+from joblib import cpu_count
 from ray_workers import Killer, needs_ray
 from sharing import made_once
 from sqlalchemy import select
@@ -32,7 +32,7 @@ def captures(folder: Path) -> dict[str, bytes]:
 
 @needs_ray
 @pytest.mark.costly
-@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two workers need two CPUs")
+@pytest.mark.skipif(cpu_count() < 2, reason="two workers need two CPUs")
 def test_a_comparison_in_workers_that_are_killed_is_that_of_one_process(
     forked: ForkedCli, pair: Pair, undisturbed: Finished, tmp_path: Path
 ) -> None:
@@ -83,7 +83,7 @@ def unnumbered(summary: dict[str, Any]) -> dict[str, Any]:
 
 @needs_ray
 @pytest.mark.slow
-@pytest.mark.skipif((os.cpu_count() or 1) < 2, reason="two workers need two CPUs")
+@pytest.mark.skipif(cpu_count() < 2, reason="two workers need two CPUs")
 @pytest.mark.parametrize("shared_out", [(), ("--one-by-one",)])
 def test_a_study_over_workers_that_are_killed_is_that_of_one_process(
     forked: ForkedCli, local: Finished, study: Path, tmp_path: Path, shared_out: tuple[str, ...]

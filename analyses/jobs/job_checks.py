@@ -76,8 +76,10 @@ def check_options(options: Mapping[str, Any], defaults: Mapping[str, Any]) -> No
         value = options[name]
         if value is not None and value < 1:
             raise InputError(f"at least 1 for {name}", found=str(value), remedy="give a larger number")
-    if not 0 <= options["seed"] <= LARGEST_SEED:
-        raise InputError(f"a seed from 0 to {LARGEST_SEED}", found=str(options["seed"]), remedy="give another number")
+    last = options["seed"] + options["replicates"] - 1
+    if options["seed"] < 0 or last > LARGEST_SEED:
+        found = f"{options['seed']}{f' for {each} replicates' if (each := options['replicates']) > 1 else ''}"
+        raise InputError(f"seeds from 0 to {LARGEST_SEED}", found=found, remedy="give another number")
     _check_replicates(options)
     scaling = [name for name in ("causal", "behaviour") if options[name]]
     if options["control"] is not None and scaling:  # the neurons of the instruct checkpoint are the true ones
@@ -190,13 +192,13 @@ def check_order(sides: Sequence[OpenCheckpoint], *, needs_template: bool) -> Non
 
 
 def check_room(side: OpenCheckpoint, prompt: PromptFormat, new_tokens: int) -> None:
-    """Refuse a prompt that leaves no room for so many tokens of an answer, whatever the question.
+    """Refuse a prompt that leaves no room for so many tokens of an answer, however short the question.
 
     Raises:
         CheckpointError: A config is of no use.
         InputError: The prompt lacks its question, or it and the answer exceed the context.
     """
-    ids = prompt.render(side.tokenizer, "Why?").ids
+    ids = prompt.render(side.tokenizer, "?").ids
     context = load_lexicon(side.checkpoint.folder, side.tokenizer).context
     if context is not None and len(ids) + new_tokens > context:
         raise InputError(

@@ -4,6 +4,7 @@ Engines for writing serve the store (SQLite: write-ahead log, so that a killed p
 on engines for reading the database itself refuses writes.
 """
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from provenance.errors import InputError, StoreError
 BUSY_TIMEOUT_S = 30.0  # many times as long as a piece of large results keeps the write lock
 WRITE_CACHE_KIB = 1 << 17  # an index over millions of ranks: its pages would else be written several times
 
+_PASSWORD = re.compile(r":[^/@]*@")
 _READING = (
     sqlite3.SQLITE_SELECT,
     sqlite3.SQLITE_READ,
@@ -44,19 +46,21 @@ def database_url(url: str) -> URL:
     """The parsed SQLAlchemy URL.
 
     Raises:
-        InputError: The text is no database URL, there is no such kind of database, or it is gone with its connection.
+        InputError: The text is no database URL, there is no such kind of database, or it names no file of SQLite.
     """
-    wanted = "a database URL such as sqlite:///provenance.db"
+    wanted, shown = "a database URL such as sqlite:///provenance.db", repr(_PASSWORD.sub(":***@", url))
     try:
         parsed = make_url(url)
-    except (ArgumentError, ValueError) as error:  # of a port that is no number
-        raise InputError(wanted, found=repr(url), remedy="mend --db") from error
-    try:
-        parsed.get_dialect()
+        parsed.get_dialect()().create_connect_args(parsed)
     except NoSuchModuleError as error:
-        raise _no_driver(parsed, error) from error
-    if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
-        raise InputError(wanted, found=f"{url!r}, a database in memory", remedy="give the path of a file")
+        raise _no_driver(shown, error) from error
+    except (ArgumentError, ValueError) as error:  # of a port that is no number
+        raise InputError(wanted, found=shown, remedy="mend --db") from error
+    if parsed.get_backend_name() == "sqlite":
+        if parsed.database in (None, "", ":memory:"):
+            raise InputError(wanted, found=f"{shown}, a database in memory", remedy="give the path of a file")
+        if parsed.query or parsed.host:
+            raise InputError(wanted, found=f"{shown}, with a host or options", remedy="give the path of a file alone")
     return parsed
 
 
@@ -164,12 +168,12 @@ def _engine(url: URL, **options: Any) -> Engine:
     try:
         return create_engine(url, **options)
     except ModuleNotFoundError as error:
-        raise _no_driver(url, error) from error
+        raise _no_driver(repr(url.drivername), error) from error
 
 
-def _no_driver(url: URL, error: Exception) -> InputError:
-    remedy = "install that driver, or use a sqlite:/// URL"
-    return InputError(f"a driver for {url.drivername!r} databases", found=str(error), remedy=remedy)
+def _no_driver(kind: str, error: Exception) -> InputError:
+    remedy = "install that driver, or use a sqlite:/// or postgresql+psycopg:// URL"
+    return InputError(f"a driver for {kind} databases", found=str(error), remedy=remedy)
 
 
 @contextmanager

@@ -28,10 +28,10 @@ from provenance.figures.report.sections import folded_sections, overall, read_re
 from provenance.figures.tables.overview import decisions
 from provenance.figures.tables.result_tables import ReportTable, Results
 from provenance.figures.wording.evidence_words import claim_table
-from provenance.figures.wording.run_words import TITLES, RunKind, concept_of, control_words, first, list_words, run_kind
+from provenance.figures.wording.run_words import TITLES, RunKind, concept_of, first, list_words, run_kind, warnings_of
 from provenance.files import write_whole
 from provenance.records import MARKS
-from provenance.words import HALLUCINATION, Concept, quick_look
+from provenance.words import HALLUCINATION, Concept
 
 FILE_NAME = "report.html"
 SLIM = 72  # characters of a line in half of a printed page
@@ -113,7 +113,7 @@ def _page(results: Results, figures: Attempt) -> str:
             run=about,
             kind=kind,
             title=_title(kind, about, concept),
-            warnings=_warnings(about),
+            warnings=warnings_of([about]),
             scope=concept.worded(list_words(results)),
             source=first(results["neuron-list"]).get("source", ""),
             lineage=bool(results["lineage"].rows),
@@ -124,12 +124,6 @@ def _page(results: Results, figures: Attempt) -> str:
         )
     )
     return with_manifest(page, about, contents["claims"])
-
-
-def _warnings(about: Record) -> list[str]:
-    """What stands above everything else: that there is nothing to find, and that this was a first look."""
-    quick = quick_look("--quick") if about["quick"] else ""
-    return [words for words in (control_words(about), quick) if words]
 
 
 def _title(kind: RunKind, about: Record, concept: Concept) -> str:

@@ -1,6 +1,5 @@
 """The report of a study: one page over all its families, with links to the report of each."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +13,8 @@ from provenance.figures.tables.compliance import slopes_table
 from provenance.figures.tables.evidence import brief_trace, kept, trace
 from provenance.figures.tables.result_tables import ReportTable
 from provenance.figures.tables.study import QUERIES, literature_table, members_table, replicates_table, unfinished_table
-from provenance.figures.wording.run_words import concept_of
+from provenance.figures.wording.run_words import concept_of, warnings_of
 from provenance.files import write_whole
-from provenance.words import quick_look
 
 _OF_CLAIMS = ("claim", "verdict", "decided_by", "value", "relation", "bar", "against")
 
@@ -100,10 +98,6 @@ def write_study(url: str, study: str, out: Path) -> dict[str, Any]:
     return {**files, "not_drawn": failed} if failed else files
 
 
-def _warnings(members: Sequence[Record]) -> list[str]:
-    return [quick_look("quick = true")] if any(member["quick"] for member in members) else []
-
-
 def study_html(source: Source, study: str, figures: Attempt) -> str:
     """The report of a study as HTML text."""
     with reading(source) as database:
@@ -117,7 +111,7 @@ def study_html(source: Source, study: str, figures: Attempt) -> str:
             study=study,
             title=members[0]["title"] if members else study,
             members=members,
-            warnings=_warnings(members),
+            warnings=warnings_of(members),
             figures=[inline(number, figure) for number, figure in enumerate(figures.figures)],
             not_drawn=sorted(figures.failed.items()),
             tables=tables,

@@ -5,13 +5,13 @@ readable there, not that the base model uses it.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 from typing import Literal
 
 from provenance.cells import NOTHING, Record, interval
 from provenance.db.reading.run_query import QueryResult
-from provenance.words import HALLUCINATION, Concept
+from provenance.words import HALLUCINATION, QUICK_LOOK, Concept
 
 MOST_WORDS = 60  # of a caption
 _BY_POSITION = "Not to be trusted, neurons were compared by position only"
@@ -172,6 +172,12 @@ def source(parts: Mapping[str, QueryResult]) -> str:
 
 def _quick(runs: Iterable[Record]) -> str:
     return ", a quick look with few draws" if any(run["quick"] for run in runs) else ""
+
+
+def warnings_of(runs: Sequence[Record]) -> list[str]:
+    """What stands above everything else about runs: that there is nothing to find, or that this was a first look."""
+    said = dict.fromkeys(control_words(run) for run in runs)
+    return [*filter(None, said), *([QUICK_LOOK] if _quick(runs) else [])]
 
 
 def identifier(parts: Mapping[str, QueryResult]) -> str:

@@ -5,6 +5,7 @@
 an index made from their headers; what runs is what was measured, by construction.
 """
 
+import hashlib
 import json
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -16,9 +17,10 @@ from pathlib import Path
 from transformers.utils import logging as transformers_logging
 
 from provenance.checkpoints.headers import TensorSlot
-from provenance.checkpoints.names import CONFIG, TOKENIZER, file_sha256, read_json_object, refuse_huge, small_files
+from provenance.checkpoints.names import CONFIG, TOKENIZER, read_json_object, refuse_huge, small_files
 from provenance.checkpoints.opening import opening
 from provenance.checkpoints.weight_files import WEIGHT_INDEX, WEIGHTS
+from provenance.errors import CheckpointError
 from provenance.files import storing
 from provenance.models.claimed_parts import refuse_growth, refuse_parts
 
@@ -48,7 +50,7 @@ def checkpoint_view(
     if folder / CONFIG in small:
         refuse_parts(str(folder / CONFIG), read_json_object(folder / CONFIG))
     if folder / TOKENIZER in small and not headers:
-        _check_growth(_Content(file_sha256(folder / TOKENIZER), folder / TOKENIZER))
+        _check_growth(_Content.of(folder / TOKENIZER))
     with storing(f"to link the files of {folder}"), tempfile.TemporaryDirectory(prefix="provenance-") as place:
         view = Path(place)
         for path in small:
@@ -63,8 +65,17 @@ def checkpoint_view(
 class _Content:
     """What is in a file, wherever it is."""
 
-    digest: str
+    digest: bytes
     path: Path = field(compare=False)
+
+    @classmethod
+    def of(cls, path: Path) -> "_Content":
+        """By its bytes: the name of a blob in a cache proves nothing."""
+        try:
+            with path.open("rb") as file:
+                return cls(hashlib.file_digest(file, "sha256").digest(), path)
+        except OSError as error:
+            raise CheckpointError(f"{path}, to be read", found=str(error), remedy="fetch the file again") from error
 
 
 @lru_cache

@@ -177,7 +177,7 @@ def load_model(
         if not places_of(model):
             model.to(device)
     loaded = LoadedModel(model, tokenizer, layout, stop_ids)
-    with opening(f"a model of {folder} that runs", MODEL_REMEDY):
+    with opening(f"a model of {folder} that runs", _remedy(attn_implementation)):
         _try(loaded)
     return loaded
 
@@ -211,16 +211,16 @@ def _context(config: PreTrainedConfig) -> int | None:
 
 
 def check_attention(name: str | None) -> None:
-    """Refuse a name of an attention that `transformers` has not, before hours of work; None is its default.
+    """Refuse an attention that `transformers` does not have, before hours of work; None is its default.
 
     Raises:
-        InputError: There is none, or it is code of the hub.
+        InputError: There is none of that name, or the name is that of code on the hub.
     """
-    known = ("eager", *ALL_ATTENTION_FUNCTIONS)
+    known = ("eager", *(each for each in ALL_ATTENTION_FUNCTIONS if not each.startswith("paged|")))  # of servers
     if name is not None and name not in known:
         raise InputError(
             f"an attention of transformers: {', '.join(known)}",
-            found=name,
+            found=name or "an empty name",
             remedy="give one of them, or leave --attn-implementation out",
         )
 
@@ -237,8 +237,11 @@ def check_config(folder: Path) -> None:
 
 def _model_view(folder: Path, attn_implementation: str | None = None) -> AbstractContextManager[Path]:
     wanted = f"a model that transformers can load from {folder}"
-    remedy = MODEL_REMEDY if attn_implementation is None else f"leave --attn-implementation out, or {MODEL_REMEDY}"
-    return checkpoint_view(folder, wanted, remedy, Shards(folder).headers())
+    return checkpoint_view(folder, wanted, _remedy(attn_implementation), Shards(folder).headers())
+
+
+def _remedy(attn_implementation: str | None) -> str:
+    return MODEL_REMEDY if attn_implementation is None else f"leave --attn-implementation out, or {MODEL_REMEDY}"
 
 
 def _checked_config(view: Path, folder: Path) -> PreTrainedConfig:

@@ -24,7 +24,7 @@ from provenance.figures.report.sections import folded_sections, read_results, te
 from provenance.figures.tables.overview import claims, decisions, overview
 from provenance.figures.tables.result_tables import ReportTable
 from provenance.records import Verdict
-from provenance.words import RULES
+from provenance.words import QUICK_LOOK, RULES
 
 
 def printed(url: str, width: int = 200, run: int = 1, *, verbose: bool = False, **summary: Any) -> str:
@@ -75,9 +75,8 @@ def test_a_comparison_fits_one_screen_and_says_what_decided(finished: str, tmp_p
     with Store.open(f"sqlite:///{tmp_path / 'quick.db'}") as store:
         run = stored_run(store, report_of(), quick=True)
         quick = printed(store.url, 80, run=run, **files)
-    told = "A quick look, with few draws; leave --quick out for numbers to report."
-    assert told not in text
-    assert told in quick
+    assert QUICK_LOOK not in text
+    assert QUICK_LOOK in quick
     tables = [each.partition("database:")[0].count("\n") for each in (text, quick)]  # paths may take more lines
     assert tables[1] == tables[0] + 2  # with the blank line before it
     for words in (

@@ -10,20 +10,18 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from provenance.cli.show.tables import print_tables
-from provenance.words import quick_look
 
 
 def print_run(summary: Mapping[str, Any], console: Console, *, verbose: bool = False) -> None:
     """Print the result of a stored run: the overall sentence and its main tables, or with `verbose` all of them."""
     from provenance.figures.report.sections import overall, read_results, terminal_sections
-    from provenance.figures.wording.run_words import concept_of, control_words, first, list_words
+    from provenance.figures.wording.run_words import concept_of, first, list_words, warnings_of
 
     results = read_results(summary["database"], summary["run"])
     about = first(results["run"])
     name, *second = dict.fromkeys((about["base"], about["instruct"]))  # a run may be about one checkpoint
     say_parts((name, *(f"→ {other}" for other in second)), console)
-    quick = quick_look("--quick") if about["quick"] else ""
-    for words in (control_words(about), overall(results), concept_of(results).worded(list_words(results)), quick):
+    for words in (*warnings_of([about]), overall(results), concept_of(results).worded(list_words(results))):
         if words:
             console.print(f"\n{words}", style="bold", highlight=False, markup=False)
     console.print()

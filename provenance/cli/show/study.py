@@ -11,7 +11,6 @@ from provenance.cli.options.planned_work import works_of, works_of_timeline
 from provenance.cli.show.run import say
 from provenance.cli.show.tables import print_tables
 from provenance.errors import ProvenanceError
-from provenance.words import quick_look
 
 if TYPE_CHECKING:
     from provenance.analyses.studies.study_file import Member
@@ -21,10 +20,11 @@ if TYPE_CHECKING:
 def print_study(summary: Mapping[str, Any], console: Console) -> None:
     """Print the tables of a study."""
     from provenance.figures.report.study import study_tables
+    from provenance.figures.wording.run_words import warnings_of
 
     say(f"{summary['study']}: {summary['title']}", console)
-    if any(member["quick"] for member in summary["members"]):
-        say(quick_look("quick = true"), console)
+    for words in warnings_of(summary["members"]):
+        say(words, console)
     print_tables(study_tables(summary["database"], summary["study"], brief=True), console)
 
 

@@ -99,7 +99,7 @@ def assert_same(found: Sequence[Any], expected: Sequence[Any]) -> None:
 
 
 def test_shards_of_questions_have_the_samples_of_one_process(there: ModelInWorkers, here: LoadedModel) -> None:
-    """Token for token in every round, with batches that are cut into shards and answered by two workers."""
+    """Token for token in every round, with batches that are cut into shards, while a worker begins and with both."""
     found = drawn(there, here)
     assert found == drawn(LocalSampler(here), here)
     assert found != drawn(there, here, seed=4)

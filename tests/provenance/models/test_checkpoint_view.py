@@ -14,7 +14,15 @@ from transformers.integrations.mistral import tokenizer as mistral
 from transformers.models.auto.tokenization_auto import _use_mistral_format
 
 import provenance
-from provenance.checkpoints.names import TOKENIZER, CheckpointRef, checkpoint_at, content_digest, inspect, small_files
+from provenance.checkpoints.names import (
+    TOKENIZER,
+    CheckpointRef,
+    checkpoint_at,
+    content_digest,
+    file_sha256,
+    inspect,
+    small_files,
+)
 from provenance.checkpoints.weight_files import ADAPTER_CONFIG, WEIGHT_INDEX, WEIGHTS, weight_files
 from provenance.errors import CheckpointError
 from provenance.models import checkpoint_view as module
@@ -142,6 +150,21 @@ def test_a_tokenizer_is_checked_once_for_each_content(
     with checkpoint_view(folder, "it", "nothing"):
         assert checked == [str(tiny_llama / TOKENIZER), str(folder / TOKENIZER)]
     module._check_growth.cache_clear()  # of what was not really checked
+
+
+def test_a_blob_that_is_named_as_another_file_is_checked_all_the_same(tiny_llama: Path, folder: Path) -> None:
+    """As in a cache that somebody filled: its name is the digest of a tokenizer that was checked."""
+    load_tokenizer(tiny_llama)
+    tokenizer = json.loads((folder / TOKENIZER).read_text("utf-8"))
+    doubling = {"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}
+    hostile = tokenizer | {"normalizer": {"type": "Sequence", "normalizers": [doubling] * 40}}
+    blob = folder / "blobs" / file_sha256(tiny_llama / TOKENIZER)
+    blob.parent.mkdir()
+    blob.write_text(json.dumps(hostile), "utf-8")
+    (folder / TOKENIZER).unlink()
+    (folder / TOKENIZER).symlink_to(blob)
+    with pytest.raises(CheckpointError, match="lengthens a text"):
+        load_tokenizer(folder)
 
 
 def test_the_tokenizer_is_tokenizer_json(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
