@@ -160,6 +160,11 @@ class Job:
         options = {name: getattr(self, name) for name in every}
         check_options(options, {name: item.default for name, item in every.items()})
 
+    @property
+    def is_quick(self) -> bool:
+        """Whether there are few draws, for a first look."""
+        return self.effort != FULL
+
     def settings(self) -> OriginSettings:
         """Settings of collection and analysis for both models."""
         asked = self.responses is None
@@ -269,7 +274,7 @@ class Job:
                     sides=(base, instruct),
                     run=job.run_of(work, scaling, concept),
                     questions=(*sets, *scaling.questions()),
-                    about=lambda: {**other, "quick": self.effort != FULL, **told},
+                    about=lambda: {**other, "quick": self.is_quick, **told},
                 )
 
     def on(self, devices: Devices, sides: Sequence[OpenCheckpoint]) -> "Job":
@@ -444,7 +449,7 @@ class Job:
         repeated = {} if self.replicates == 1 else {"replicates": self.replicates}
         listed = {"neurons_sha256": given.digest if given else None}
         asked = {"behaviour": scaling.recorded()} if scaling.benchmarks else {}
-        settings = asdict(self.settings()) | ({"quick": True} if self.effort != FULL else {})
+        settings = asdict(self.settings()) | ({"quick": True} if self.is_quick else {})
         if answers is not None:
             settings |= answers.recorded()
             settings["collection"] = {

@@ -15,7 +15,6 @@ from provenance.analyses.asking.models import OpenCheckpoint
 from provenance.analyses.asking.opening import open_each
 from provenance.analyses.claims.combined_results import kept_results
 from provenance.analyses.jobs.compare_job import Job
-from provenance.analyses.jobs.effort import FULL
 from provenance.analyses.jobs.given_answers import GivenAnswers
 from provenance.analyses.jobs.opened_job import OpenedJob
 from provenance.analyses.jobs.replicates import drawn_in_turn, without_arrays
@@ -70,7 +69,7 @@ class TimelineJob:
                 sides=sides,
                 run=partial(job.run, stops, questions, judge=judge, served=served, pools=pools, there=there),
                 questions=(questions,),
-                about=lambda: {"quick": self.how.effort != FULL, **({} if answers is None else answers.told())},
+                about=lambda: {"quick": self.how.is_quick, **({} if answers is None else answers.told())},
             )
 
     def open(self) -> tuple[Stop, ...]:

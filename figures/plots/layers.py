@@ -146,14 +146,11 @@ def caption_layers(parts: Parts) -> list[str]:
     )
     counts = Counter(row["layer"] for row in neurons)
     held = ", ".join(f"{layer}: {count}" for layer, count in sorted(counts.items()))
-    middle = [
-        f"Activity in the base over that in the instruct checkpoint: median {compact(ratio)}."
-        for ratio in ratios[len(ratios) // 2 :][:1]  # none where a model has no answers
-    ]
+    middle = "Activity in the base over that in the instruct checkpoint: median {}."
     return [
         *lede,
         f"H-Neurons by layer: {held}.",
-        *middle,
+        *([middle.format(compact(ratios[len(ratios) // 2]))] if ratios else []),
         *_direction_words(panels),
         f"Drawn from {source(parts)}.",
     ]

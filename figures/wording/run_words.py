@@ -177,7 +177,7 @@ def _quick(runs: Iterable[Record]) -> str:
 def warnings_of(runs: Sequence[Record]) -> list[str]:
     """What stands above everything else about runs: that there is nothing to find, or that this was a first look."""
     said = dict.fromkeys(control_words(run) for run in runs)
-    return [*filter(None, said), *([QUICK_LOOK] if _quick(runs) else [])]
+    return [*filter(None, said), *([QUICK_LOOK] if any(run["quick"] for run in runs) else [])]
 
 
 def identifier(parts: Mapping[str, QueryResult]) -> str:
